@@ -1,0 +1,258 @@
+"""The three records that storage keeps. They are values: frozen, compared by their fields, changed by ``replace``.
+
+Times are aware UTC datetimes. ``input``, ``result``, ``error``, ``state`` and the like are JSON (see
+:mod:`sequential_adaptor.values`); the records that an adapter hands out hold copies of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+from sequential_adaptor import values
+from sequential_adaptor.errors import InvalidValue, UnknownField
+from sequential_adaptor.values import JSON
+
+Record = TypeVar("Record", "TaskRun", "StackRun", "TaskFunction")
+
+ROOT_OPERATION = "task_init"
+"""The operation of a run's root frame; every other stack run is an outside call, or something that happened to it."""
+
+
+class _Changeable:
+    __slots__ = ()
+
+    def replace(self, **changes: Any) -> Self:
+        """The same record with other values in some fields; :class:`UnknownField` for a field it does not have."""
+        check_fields(type(self), changes)
+        return replace(self, **changes)  # type: ignore[type-var]  # every subclass is a dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun(_Changeable):
+    """One execution of one version of a task function with one input.
+
+    ``status`` is one of ``pending, running, suspended, completed, failed, cancelled``. ``error`` is
+    ``{"type", "message", "traceback"?, "retryable"?}``. ``parent_stack_run_id`` is the call that started a child run.
+    """
+
+    id: str = ""
+    task_identifier: str = ""
+    version: str = ""
+    runner: str = "fetch"
+    status: str = "pending"
+    input: JSON = None
+    result: JSON = None
+    error: JSON = None
+    parent_stack_run_id: str | None = None
+    metadata: JSON = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackRun(_Changeable):
+    """One frame of a run: its root frame (``task_init``, whose id is the run's), or one outside call that it made.
+
+    ``status`` is one of ``pending, in_progress, suspended_waiting_child, completed, failed, cancelled``.
+
+    - ``sequence`` is n of the id ``<frame id>.<n>``, the order in which the code makes its calls; ``position`` is the
+      order in which their outcomes were taken, and ``None`` until then.
+    - ``options`` say how the call is to be performed (attempts, timeout, the names of secrets); never part of its identity.
+    - ``state`` is what a frame's runner needs to go on; ``resume_payload`` a value handed to a frame from outside.
+    - ``log`` is a list of lines that the task printed, ``None`` where it printed none.
+    - ``attempts`` counts answered failures, ``token`` counts claims, ``wakes`` counts wake-ups.
+    - It is due when ``due_at`` is set and past, and ``lease_expires_at`` is not in the future.
+    - ``last_commit`` is the id of the commit that wrote it last.
+    """
+
+    id: str = ""
+    task_run_id: str = ""
+    parent_stack_run_id: str | None = None
+    sequence: int | None = None
+    position: int | None = None
+    operation: str = ROOT_OPERATION
+    status: str = "pending"
+    input: JSON = None
+    options: JSON = None
+    result: JSON = None
+    error: JSON = None
+    state: JSON = None
+    resume_payload: JSON = None
+    log: JSON = None
+    attempts: int = 0
+    wakes: int = 0
+    due_at: datetime | None = None
+    worker: str | None = None
+    token: int = 0
+    lease_expires_at: datetime | None = None
+    last_commit: str | None = None
+    suspended_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether this is a frame, which a runner moves on, and not a call."""
+        return self.operation == ROOT_OPERATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFunction(_Changeable):
+    """One version of stored source. ``version`` is the sha256 (hex) of its text, and of ``modules`` where there are any.
+
+    ``modules`` maps the names of the modules that the code imports, and that are stored with it, to their source.
+    """
+
+    identifier: str = ""
+    version: str = ""
+    runner: str = "fetch"
+    code: str = ""
+    modules: JSON = None
+    metadata: JSON = None
+    created_at: datetime | None = None
+
+
+JSON_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        TaskRun: frozenset({"input", "result", "error", "metadata"}),
+        StackRun: frozenset({"input", "options", "result", "error", "state", "resume_payload", "log"}),
+        TaskFunction: frozenset({"modules", "metadata"}),
+    }
+)
+TIME_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        TaskRun: frozenset({"created_at", "updated_at", "started_at", "ended_at"}),
+        StackRun: frozenset({"due_at", "lease_expires_at", "suspended_at", "created_at", "updated_at", "ended_at"}),
+        TaskFunction: frozenset({"created_at"}),
+    }
+)
+INTEGER_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        TaskRun: frozenset(),
+        StackRun: frozenset({"sequence", "position", "attempts", "wakes", "token"}),
+        TaskFunction: frozenset(),
+    }
+)
+
+
+@cache
+def field_names(record: type) -> tuple[str, ...]:
+    """The fields of a record type, in the order in which every backend writes them."""
+    return tuple(field.name for field in fields(record))
+
+
+@cache
+def _nullable(record: type) -> frozenset[str]:
+    names = {field.name for field in fields(record) if field.default is None}
+    return frozenset(names | TIME_FIELDS[record])
+
+
+def check_fields(record: type, names: Mapping[str, object] | set[str]) -> None:
+    """Raise :class:`UnknownField` for the first name that is no field of the record."""
+    known = field_names(record)
+    for name in names:
+        if name not in known:
+            raise UnknownField(record.__name__, name, known)
+
+
+def check_record(record: TaskRun | StackRun | TaskFunction) -> None:
+    """Raise :class:`InvalidValue` (path ``$.<field>...``) for the first field that no backend would store."""
+    kind = type(record)
+    check_changes(kind, {name: getattr(record, name) for name in field_names(kind)})
+
+
+def check_changes(record: type, changes: Mapping[str, Any]) -> None:
+    """Raise :class:`UnknownField` or :class:`InvalidValue` for changes that no backend would store."""
+    check_fields(record, changes)
+    for name, value in changes.items():
+        if name in JSON_FIELDS[record]:
+            values.check(value, f"$.{name}")
+        elif value is None:
+            if name not in _nullable(record):
+                raise InvalidValue(f"$.{name}", "None is not allowed here")
+        else:
+            _check_scalar(record, name, value)
+
+
+def _check_scalar(record: type, name: str, value: object) -> None:
+    wanted: type = str
+    if name in TIME_FIELDS[record]:
+        wanted = datetime
+    elif name in INTEGER_FIELDS[record]:
+        wanted = int
+    if type(value) is not wanted:
+        raise InvalidValue(f"$.{name}", f"{value!r} is {type(value).__name__}, not {wanted.__name__}")
+    if isinstance(value, datetime):
+        check_time(value, f"$.{name}")
+    elif isinstance(value, int):
+        if not 0 <= value < 2**53:
+            raise InvalidValue(f"$.{name}", f"{value} is not a count (0 to 2**53 - 1)")
+    else:
+        values.check(value, f"$.{name}")
+
+
+def check_time(value: datetime, path: str) -> None:
+    """Refuse a naive time: it would mean another instant on another machine."""
+    if value.tzinfo is None:
+        raise InvalidValue(path, f"{value.isoformat()} has no time zone; use datetime.now(UTC)")
+
+
+def to_utc(value: datetime) -> datetime:
+    """The same instant, in UTC."""
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
+
+
+def time_to_text(value: datetime) -> str:
+    """RFC 3339 with microseconds and ``Z``: texts of one length, which sort as the times do."""
+    return to_utc(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def time_from_text(text: str) -> datetime:
+    """The time that :func:`time_to_text` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def to_json(record: TaskRun | StackRun | TaskFunction) -> dict[str, JSON]:
+    """The record as a JSON object, fields in their fixed order, times as text."""
+    kind = type(record)
+    times = TIME_FIELDS[kind]
+    row = {name: getattr(record, name) for name in field_names(kind)}
+    for name in times:
+        if row[name] is not None:
+            row[name] = time_to_text(row[name])
+    return row
+
+
+def from_json(record: type[Record], row: Mapping[str, JSON]) -> Record:
+    """The record that :func:`to_json` wrote; a field that is missing has its default."""
+    check_fields(record, row)
+    found: dict[str, Any] = dict(row)
+    for name in TIME_FIELDS[record]:
+        if found.get(name) is not None:
+            found[name] = time_from_text(found[name])
+    return record(**found)
+
+
+def as_record(record: type[Record], given: Record | Mapping[str, Any]) -> Record:
+    """A record as given, or made from a mapping of its fields."""
+    if isinstance(given, record):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidValue("$", f"{given!r} is neither a {record.__name__} nor a mapping of its fields")
+    check_fields(record, given)
+    return record(**given)
+
+
+def version_of(code: str, modules: Mapping[str, str] | None = None) -> str:
+    """The version of source: the sha256 of its text; with stored modules, of the text and theirs."""
+    text = code if not modules else values.encode([code, dict(sorted(modules.items()))])
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
