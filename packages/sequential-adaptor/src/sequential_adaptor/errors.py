@@ -13,6 +13,8 @@
     ├── IllegalTransition (ValueError)         a status change no lifecycle allows
     ├── StorageError
     │   ├── StorageClosed                      used after ``close()``
+    │   ├── NotOffered                         something that this adapter does without
+    │   ├── StorageUnavailable                 not reached, full, or the reply was lost: the same commit id may go again
     │   ├── StorageDamaged                     what is stored does not match its checksum
     │   ├── RecordNotFound (LookupError)
     │   ├── RecordExists (ValueError)          another record has that id
@@ -21,6 +23,7 @@
     └── TaskError
         ├── TaskFailed                         the run ended with an error of its own
         ├── TaskCancelled                      the run was cancelled
+        ├── TaskBusy                           another worker holds the run
         ├── TaskFunctionNotFound (LookupError)
         ├── NonDeterminismError                a replayed call differs from the recorded one
         ├── NotDurable (RuntimeError)          the task did what no other process could go on from
@@ -34,6 +37,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 
@@ -134,6 +138,18 @@ class StorageClosed(StorageError):
         super().__init__(f"{adapter} is closed; open it again with create_adapter(...)")
 
 
+class NotOffered(StorageError):
+    """Something beyond the documented interface that this adapter does without."""
+
+    def __init__(self, adapter: str, what: str) -> None:
+        self.adapter, self.what = adapter, what
+        super().__init__(f"{adapter} does not offer to {what}")
+
+
+class StorageUnavailable(StorageError):
+    """Storage could not be reached, has no room, or its reply was lost; repeating a commit with its ``id`` is safe."""
+
+
 class StorageDamaged(StorageError):
     """What is stored does not match its checksum; nothing was skipped and nothing was changed."""
 
@@ -196,6 +212,17 @@ class TaskCancelled(TaskError):
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         super().__init__(f"run {run_id} was cancelled")
+
+
+class TaskBusy(TaskError):
+    """Another worker holds the run, until ``until`` if it is heard of no more."""
+
+    def __init__(self, run_id: str, worker: str | None, until: datetime | None) -> None:
+        self.run_id, self.worker, self.until = run_id, worker, until
+        lease = f", at least until {until:%H:%M:%S} UTC" if until is not None else ""
+        super().__init__(
+            f"run {run_id} is held by {worker or 'another worker'}{lease}; wait for it, or ask again later"
+        )
 
 
 class TaskFunctionNotFound(TaskError, LookupError):

@@ -1,8 +1,8 @@
 """The two lifecycles, declared once in the form of the ``transitions`` library.
 
-The engine's tables, the error for an illegal change and the diagrams in ``docs/`` all come from these declarations. They
-are plain data, compiled when this module is imported: running tasks needs no import of ``transitions``
-(:func:`machine` makes a real one, for diagrams and for the test that holds the tables against it).
+The engine's tables, the error for an illegal change and the diagrams in ``docs/`` all come from these declarations.
+They are plain data: running tasks needs no import of ``transitions`` (:meth:`Lifecycle.machine` makes a real machine,
+for diagrams and for the test that holds the tables against it).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Lifecycle:
         return {state: frozenset(found) for state, found in targets.items()}
 
     def check(self, id: str, source: str, target: str) -> None:
-        """Raise :class:`IllegalTransition` unless ``source`` can become ``target``, or is it already and has not ended."""
+        """Raise :class:`IllegalTransition` unless ``source`` can become ``target``, or is that and has not ended."""
         if target in self.table[source] or (source == target and source not in self.ended):
             return
         raise IllegalTransition(self.kind, id, source, target, sorted(self.table[source]))

@@ -65,10 +65,11 @@ class StackRun(_Changeable):
 
     - ``sequence`` is n of the id ``<frame id>.<n>``, the order in which the code makes its calls; ``position`` is the
       order in which their outcomes were taken, and ``None`` until then.
-    - ``options`` say how the call is to be performed (attempts, timeout, the names of secrets); never part of its identity.
+    - ``options`` say how the call is to be performed (attempts, timeout, names of secrets); not part of its identity.
     - ``state`` is what a frame's runner needs to go on; ``resume_payload`` a value handed to a frame from outside.
     - ``log`` is a list of lines that the task printed, ``None`` where it printed none.
     - ``attempts`` counts answered failures, ``token`` counts claims, ``wakes`` counts wake-ups.
+    - ``progress_token`` is the token under which it last got a step further; far behind ``token`` is a killer of workers.
     - It is due when ``due_at`` is set and past, and ``lease_expires_at`` is not in the future.
     - ``last_commit`` is the id of the commit that wrote it last.
     """
@@ -92,6 +93,7 @@ class StackRun(_Changeable):
     due_at: datetime | None = None
     worker: str | None = None
     token: int = 0
+    progress_token: int = 0
     lease_expires_at: datetime | None = None
     last_commit: str | None = None
     suspended_at: datetime | None = None
@@ -107,7 +109,7 @@ class StackRun(_Changeable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFunction(_Changeable):
-    """One version of stored source. ``version`` is the sha256 (hex) of its text, and of ``modules`` where there are any.
+    """One version of stored source; ``version`` is the sha256 (hex) of its text, and of ``modules`` where it has any.
 
     ``modules`` maps the names of the modules that the code imports, and that are stored with it, to their source.
     """
@@ -138,7 +140,7 @@ TIME_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
 INTEGER_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
     {
         TaskRun: frozenset(),
-        StackRun: frozenset({"sequence", "position", "attempts", "wakes", "token"}),
+        StackRun: frozenset({"sequence", "position", "attempts", "wakes", "token", "progress_token"}),
         TaskFunction: frozenset(),
     }
 )
@@ -198,6 +200,8 @@ def _check_scalar(record: type, name: str, value: object) -> None:
             raise InvalidValue(f"$.{name}", f"{value} is not a count (0 to 2**53 - 1)")
     else:
         values.check(value, f"$.{name}")
+        if "\0" in str(value):  # no database keeps it in a text column; in JSON text it is escaped
+            raise InvalidValue(f"$.{name}", "U+0000 is not kept in plain text fields")
 
 
 def check_time(value: datetime, path: str) -> None:

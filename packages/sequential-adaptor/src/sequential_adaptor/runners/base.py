@@ -1,7 +1,8 @@
 """What a runner is: the documented methods, and the session by which the engine keeps a task in memory.
 
-The documented methods (`run`, `resume`) are complete in themselves: ``state`` is all that another process needs. The engine
-goes through :meth:`Runner.session` instead, which leaves out of ``state`` what has rows of its own: code, input, outcomes.
+The documented methods (`run`, `resume`) are complete in themselves: ``state`` is all that another process needs. The
+engine goes through :meth:`Runner.session` instead, which leaves out of ``state`` what has rows of its own: code, input,
+outcomes.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Call:
     - ``sequence``: n of ``<frame id>.<n>``, counted per frame from 1 in the order in which the code makes its calls.
     - ``operation`` and ``input`` are what is stored, and what a replay is compared with.
     - ``options`` are stored and never compared (``attempts``, ``timeout``, ``secrets``, ...).
-    - ``function``: the Python function of a step; ``live_input``: the input with the secret parts that are not stored. A call
-      with either can be performed only where its session is (*in place*).
+    - ``function``: the Python function of a step; ``live_input``: the input with the secret parts that are not stored.
+      A call with either can be performed only where its session is (*in place*).
     """
 
     sequence: int
@@ -49,7 +50,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The task waits for ``calls``; ``state`` is complete JSON, and ``resume(state, response)`` goes on from it anywhere."""
+    """The task waits for ``calls``; ``state`` is complete JSON, and ``resume(state, response)`` goes on from it
+    anywhere."""
 
     state: JSON
     calls: tuple[Call, ...]
@@ -65,7 +67,8 @@ class CallResults:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a frame ended: ``status`` is ``completed`` (with ``result``), ``failed`` or ``cancelled`` (with ``error``)."""
+    """How a frame ended: ``status`` is ``completed`` (with ``result``), ``failed`` or ``cancelled`` (with
+    ``error``)."""
 
     status: str
     result: JSON = None
@@ -76,13 +79,15 @@ class Ending:
 class Turn:
     """What a task did from one happening to the next standstill.
 
-    - ``calls``: the calls it made, in order. The first turn of a session that replays a history holds every call that is
-      without an outcome, those already stored too.
-    - ``settled``: calls that ended without an outcome from outside, by ``sequence``: given up by the task (``cancelled``),
-      or waits, sleeps and the like that the happening itself brought to an end.
+    - ``calls``: the calls it made, in order. The first turn of a session that replays a history holds every call that
+      is without an outcome, those already stored too.
+    - ``settled``: calls that ended without an outcome from outside, by ``sequence``: given up by the task
+      (``cancelled``), or waits, sleeps and the like that the happening itself brought to an end.
     - ``deadline``: when the earliest timer of the task's loop is due, if there is one.
     - ``log``: the lines it printed, in order, none of them a second time on replay.
     - ``state``: the frame's new state, ``None`` where it has not changed.
+    - ``fired``: which loop timers went off, to be stored as the ``result`` of the ``timer`` that was taken: on replay
+      the same ones go off, although a library's jitter may have given them other durations.
     - ``ending``: set when the frame has ended.
     """
 
@@ -91,6 +96,7 @@ class Turn:
     deadline: datetime | None = None
     log: tuple[str, ...] = ()
     state: JSON = None
+    fired: JSON = None
     ending: Ending | None = None
 
 
@@ -112,18 +118,20 @@ class Assignment:
 class Session(ABC):
     """A frame in memory. The engine never calls two of its methods at once.
 
-    A *happening* is an ended stack run below the frame: the outcome of a call; ``timer`` (the task's clock has moved on to
-    its ``ended_at``); ``event:<name>`` (data in ``result``); ``cancel``. They are taken one at a time, in the order of
-    ``position``, and the task runs to a standstill after each: so a replay is the run once more.
+    A *happening* is an ended stack run below the frame: the outcome of a call; ``timer`` (the task's clock has moved on
+    to its ``ended_at``); ``event:<name>`` (data in ``result``); ``cancel``. They are taken one at a time, in the order
+    of ``position``, and the task runs to a standstill after each: so a replay is the run once more. Every one of them
+    moves the task's clock; only a ``timer`` lets timers go off. So a ``deadline`` may have passed when it is reported:
+    a ``timer`` is to be taken at once then.
     """
 
     @abstractmethod
     async def start(self, history: Sequence[StackRun]) -> Turn:
         """Run to the first standstill at which nothing of ``history`` is left to take.
 
-        ``history`` holds the stack runs below the frame, in any order. Those with a ``position`` are taken in that order;
-        one whose call is no longer outstanding by then (it was settled by the task itself) is passed over. The others are
-        calls that are stored and have no outcome yet, which the code must make again just as they are.
+        ``history`` holds the stack runs below the frame, in any order. Those with a ``position`` are taken in that
+        order; one whose call is no longer outstanding by then (it was settled by the task itself) is passed over. The
+        others are calls that are stored and have no outcome yet, which the code must make again just as they are.
         """
 
     @abstractmethod
@@ -136,7 +144,8 @@ class Session(ABC):
 
 
 class Runner(ABC):
-    """What executes code. A plug-in has the five documented methods; ``session`` has a default over ``run`` and ``resume``."""
+    """What executes code. A plug-in has the five documented methods; ``session`` has a default over ``run`` and
+    ``resume``."""
 
     @abstractmethod
     async def init(self) -> None:

@@ -10,6 +10,7 @@ from sequential_adaptor.storage.filling import (
     new_task_run,
 )
 from sequential_adaptor.storage.queries import Page, Query
+from sequential_adaptor.storage.single_process import check_expectations, holds, is_due
 
 __all__ = [
     "Change",
@@ -21,6 +22,9 @@ __all__ = [
     "Update",
     "Wake",
     "changed_record",
+    "check_expectations",
+    "holds",
+    "is_due",
     "is_repeat",
     "new_stack_run",
     "new_task_function",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from sequential_adaptor.errors import NotOffered
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
 from sequential_adaptor.storage.changes import Change, Claim
 from sequential_adaptor.storage.queries import Page
@@ -19,9 +20,9 @@ class StorageAdapter(ABC):
     """Where the records live.
 
     Values are JSON, and key order is part of a value: what was put in comes back exactly, or is refused with its path
-    (:mod:`sequential_adaptor.values`). Records are immutable; those that an adapter hands out share nothing with it. What
-    a method stored is visible to every process that uses the store when the method returns. After ``close()`` every
-    method but ``close()`` raises :class:`StorageClosed`.
+    (:mod:`sequential_adaptor.values`). Records are immutable; those that an adapter hands out share nothing with it.
+    What a method stored is visible to every process that uses the store when the method returns. After ``close()``
+    every method but ``close()`` raises :class:`StorageClosed`.
     """
 
     atomic: ClassVar[bool] = False
@@ -137,8 +138,8 @@ class StorageAdapter(ABC):
     ) -> list[Claim]:
         """Give due stack runs, oldest ``due_at`` first, each to exactly one worker for ``lease`` seconds.
 
-        A claim adds one to ``token`` and writes ``worker`` and ``lease_expires_at``, and nothing else. A stack run is due
-        when ``due_at`` is set and past and no live lease holds it. ``ids`` claims among these stack runs only.
+        A claim adds one to ``token`` and writes ``worker`` and ``lease_expires_at``, and nothing else. A stack run is
+        due when ``due_at`` is set and past and no live lease holds it. ``ids`` claims among these stack runs only.
         """
         return await self._single_process.claim(worker, limit, lease, ids)
 
@@ -163,6 +164,20 @@ class StorageAdapter(ABC):
     async def wait_for_work(self, timeout: float) -> None:
         """Return early when there may be work, or after ``timeout`` seconds."""
         await self._single_process.wait_for_work(timeout)
+
+    # ---- housekeeping for people; an adapter may do without
+
+    async def list_task_functions(self) -> list[str]:
+        """The identifiers of the stored task functions, sorted."""
+        raise NotOffered(type(self).__name__, "list task functions")
+
+    async def list_keystore(self) -> list[str]:
+        """The keys of the keystore, sorted; never their values."""
+        raise NotOffered(type(self).__name__, "list the keystore")
+
+    async def delete_task_run(self, id: str) -> bool:
+        """Forget a run with all its stack runs, whatever its status; say whether there was one. Its children stay."""
+        raise NotOffered(type(self).__name__, "delete runs")
 
     @property
     def _single_process(self) -> SingleProcess:

@@ -42,9 +42,11 @@ def new_task_run(given: TaskRun | Mapping[str, Any], now: datetime) -> TaskRun:
 
 
 def new_stack_run(given: StackRun | Mapping[str, Any], now: datetime) -> StackRun:
-    """The stack run as it is to be stored: checked, with its id and times; a pending one without ``due_at`` is due now."""
+    """The stack run as it is to be stored: checked, with id and times; pending without ``due_at`` means due now."""
     found = as_record(StackRun, given)
-    due_at = now if found.due_at is None and found.status == "pending" else found.due_at
+    due_at = found.due_at
+    if due_at is None and found.status == "pending":
+        due_at = min(now, found.created_at or now)
     found = found.replace(
         id=found.id or _stack_run_id(found),
         due_at=due_at,
@@ -97,6 +99,8 @@ def is_repeat(stored: Run, created: Run) -> bool:
         if name in _FILLED_BY_THE_STORE:
             continue
         left, right = getattr(stored, name), getattr(created, name)
+        if name == "due_at" and left == stored.created_at and right == created.created_at:
+            continue  # both were due as soon as they were there
         if left != right or (name in JSON_FIELDS[type(stored)] and not values.identical(left, right)):
             return False
     return True

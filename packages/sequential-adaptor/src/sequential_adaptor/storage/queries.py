@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sequential_adaptor import values
-from sequential_adaptor.errors import ConfigurationError, InvalidValue, UnknownField
+from sequential_adaptor.errors import ConfigurationError, UnknownField
 from sequential_adaptor.records import (
     JSON_FIELDS,
     TIME_FIELDS,
     StackRun,
     TaskRun,
+    check_changes,
     check_fields,
     field_names,
     time_from_text,
@@ -28,7 +29,7 @@ Row = TypeVar("Row")
 
 
 class Page(list[Row], Generic[Row]):
-    """The records found, in order; ``cursor`` goes on behind the last of them, and is ``None`` where there are no more."""
+    """The records found, in order; ``cursor`` goes on behind the last of them, ``None`` where there are no more."""
 
     def __init__(self, rows: Iterable[Row] = (), cursor: str | None = None) -> None:
         super().__init__(rows)
@@ -39,9 +40,9 @@ class Page(list[Row], Generic[Row]):
 class Query(Generic[Run]):
     """A checked query.
 
-    - ``where``: for each field the values that it may have, any of them. Payload fields hold their values as JSON text.
-    - Order: by ``order_by`` (``None`` before everything else), then by ``id``, both reversed by ``newest_first``; text by
-      code point.
+    - ``where``: for each field the values that it may have, any of them; those of payload fields as JSON text.
+    - Order: by ``order_by`` (``None`` before everything else), then by ``id``, both reversed by ``newest_first``; text
+      by code point.
     - ``after``: the ``(order_by value, id)`` of the last record of the page before.
     """
 
@@ -63,7 +64,7 @@ class Query(Generic[Run]):
         newest_first: bool = False,
         cursor: str | None = None,
     ) -> Query[Run]:
-        """Check what was asked. In ``filter`` a list always means "any of these": wrap a list that is itself the value."""
+        """Check what was asked. In ``filter`` a list means "any of these": wrap a list that is itself the value."""
         where = {name: _choices(record, name, wanted) for name, wanted in (filter or {}).items()}
         check_fields(record, where)
         if limit is not None and (type(limit) is not int or limit < 0):
@@ -79,11 +80,15 @@ class Query(Generic[Run]):
         found = sorted((record for record in records if self.matches(record)), key=self.key, reverse=self.newest_first)
         if self.after is not None:
             last = (_rank(self.after[0]), self.after[1])
-            found = [record for record in found if (self.key(record) < last if self.newest_first else self.key(record) > last)]
+            found = [
+                record
+                for record in found
+                if (self.key(record) < last if self.newest_first else self.key(record) > last)
+            ]
         return self.page(found)
 
     def page(self, found: list[Run]) -> Page[Run]:
-        """A page of records in order, cut to the limit; fetch one more than the limit to know whether there is a next."""
+        """A page of records in order, cut to the limit: fetch one more than it to know whether there is a next."""
         if self.limit is None or len(found) <= self.limit:
             return Page(found)
         rows = found[: self.limit]
@@ -119,13 +124,11 @@ def _choices(record: type, name: str, wanted: Any) -> tuple[Any, ...]:
     choices = wanted if type(wanted) is list else [wanted]
     if name in JSON_FIELDS[record]:
         return tuple(values.encode(value) for value in choices)
-    if name in TIME_FIELDS[record]:
-        return tuple(to_utc(value) if isinstance(value, datetime) else value for value in choices)
+    # A value of another type would be equal in one backend (`True` and 1, a time and its text) and not in the next.
     for value in choices:
-        values.check(value, f"$.{name}")
-        if isinstance(value, list | dict):
-            raise InvalidValue(f"$.{name}", "is compared with plain values")
-    return tuple(choices)
+        if value is not None:
+            check_changes(record, {name: value})
+    return tuple(to_utc(value) if isinstance(value, datetime) else value for value in choices)
 
 
 def _read_cursor(record: type, cursor: str, order_by: str, newest_first: bool) -> tuple[Any, str]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sequential_adaptor import values
 from sequential_adaptor.errors import ClaimLost, Conflict, RecordExists, RecordNotFound
 from sequential_adaptor.lifecycles import STACK_RUN
-from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun
+from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, check_fields
 from sequential_adaptor.storage.changes import Change, Claim, Create, Update, Wake
-from sequential_adaptor.storage.filling import is_repeat, new_stack_run, new_task_run
+from sequential_adaptor.storage.filling import changed_record, is_repeat, new_stack_run, new_task_run
 
 if TYPE_CHECKING:
     from sequential_adaptor.storage.adapter import StorageAdapter
@@ -24,8 +24,8 @@ _REMEMBERED = 10_000
 class SingleProcess:
     """Claims, commits and leases of one process over an adapter's documented methods, under a lock of this process.
 
-    It cannot be all-or-none against a crash (the adapter says ``atomic = False``): it applies creates, then outcomes, then
-    runs, then frames, so that a crash leaves a frame that repeats harmlessly.
+    It cannot be all-or-none against a crash (the adapter says ``atomic = False``): it applies creates, then outcomes,
+    then runs, then frames, so that a crash leaves a frame that repeats harmlessly.
     """
 
     def __init__(self, adapter: StorageAdapter) -> None:
@@ -42,7 +42,7 @@ class SingleProcess:
             for found in (await self._due(now, ids))[:limit]:
                 token = found.token + 1
                 held = await self._adapter.update_stack_run(
-                    found.id, worker=worker, token=token, lease_expires_at=expires_at
+                    found.id, worker=worker, token=token, lease_expires_at=expires_at, updated_at=found.updated_at
                 )
                 claims.append(Claim(held, worker, token, expires_at))
             return claims
@@ -63,7 +63,9 @@ class SingleProcess:
             for claim in claims:
                 found = await self._adapter.get_stack_run(claim.stack_run.id)
                 if found is not None and holds(claim, found, now):
-                    held = await self._adapter.update_stack_run(found.id, lease_expires_at=expires_at)
+                    held = await self._adapter.update_stack_run(
+                        found.id, lease_expires_at=expires_at, updated_at=found.updated_at
+                    )
                     kept.append(Claim(held, claim.worker, claim.token, expires_at))
             return kept
 
@@ -109,6 +111,7 @@ def holds(claim: Claim, found: StackRun, now: datetime) -> bool:
 def check_expectations(change: Update, found: TaskRun | StackRun) -> None:
     """Raise :class:`Conflict` for the first field of ``change.expect`` that has another value."""
     payloads = JSON_FIELDS[change.record]
+    check_fields(change.record, change.expect)
     for name, expected in change.expect.items():
         value = getattr(found, name)
         same = values.identical(value, expected) if name in payloads else value == expected
@@ -166,11 +169,11 @@ class _Draft:
             raise RecordNotFound(record.__name__, id)
         return found
 
-    def _change(self, found: TaskRun | StackRun, changes: Mapping[str, Any], commit: str | None) -> None:
+    def _change(self, found: Any, changes: Mapping[str, Any], commit: str | None) -> None:
         key = (type(found), found.id)
         if commit is not None and isinstance(found, StackRun):
             changes = {**changes, "last_commit": commit}
-        after = found.replace(**changes)
+        after = changed_record(found, changes, self.now)
         self._seen[key] = after
         if key in self._created:
             self._created[key] = after

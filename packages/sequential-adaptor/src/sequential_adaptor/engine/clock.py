@@ -1,0 +1,28 @@
+"""The store's clock, read without asking the store each time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+
+class StoreClock:
+    """The store's time, carried on by this machine's monotonic clock since it was last read there.
+
+    Leases and timers follow the store's clock only, whatever this machine's wall clock says; ``set`` is called with
+    every reading that comes by (at the start, with each heartbeat), so that a drift does not add up.
+    """
+
+    def __init__(self, now: datetime, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._read = now
+        self._at = monotonic()
+
+    def now(self) -> datetime:
+        """The store's time now."""
+        return self._read + timedelta(seconds=self._monotonic() - self._at)
+
+    def set(self, now: datetime) -> None:
+        """Take a fresh reading; the clock never goes back for those who have seen it."""
+        self._read, self._at = max(now, self.now()), self._monotonic()

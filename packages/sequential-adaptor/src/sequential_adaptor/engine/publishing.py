@@ -1,0 +1,79 @@
+"""From what people hand to ``publish`` to source that can be stored."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sequential_adaptor.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Code, the modules beside it that it imports, and the name of its entry where that was said."""
+
+    code: str
+    modules: dict[str, str]
+    entry: str | None = None
+
+
+def source_of(given: str | Path | Callable[..., Any]) -> Source:
+    """The source of a function (its whole module), a file (a ``Path``, or text that ends in ``.py``), or text."""
+    if callable(given):
+        return _of_function(given)
+    if isinstance(given, Path) or (given.endswith(".py") and "\n" not in given):
+        return _of_file(Path(given))
+    return Source(given, {})
+
+
+def _of_function(function: Callable[..., Any]) -> Source:
+    name = getattr(function, "__qualname__", "")
+    if not inspect.iscoroutinefunction(function) or "." in name or name == "<lambda>":
+        raise ConfigurationError(
+            f"{name or function!r} cannot be published: a task is an async function at the top of its module; publish"
+            " such a function, a path, or source text"
+        )
+    path = inspect.getsourcefile(function)
+    if path is None or not Path(path).is_file():
+        raise ConfigurationError(f"the module of {name} has no source file; publish its source as text")
+    found = _of_file(Path(path))
+    return Source(found.code, found.modules, name)
+
+
+def _of_file(path: Path) -> Source:
+    try:
+        code = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no file {str(path)!r} to publish") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{str(path)!r} is not UTF-8 text: {error}") from error
+    modules: dict[str, str] = {}
+    _collect(code, path, modules)
+    return Source(code, modules)
+
+
+def _collect(code: str, path: Path, modules: dict[str, str]) -> None:
+    """The modules in the same folder that the code imports, and those that they import in turn."""
+    for name in _imported(code, path):
+        beside = path.with_name(f"{name}.py")
+        if name not in modules and name != path.stem and beside.is_file():
+            modules[name] = beside.read_text(encoding="utf-8")
+            _collect(modules[name], beside, modules)
+
+
+def _imported(code: str, path: Path) -> list[str]:
+    try:
+        tree = compile(code, str(path), "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    except SyntaxError as error:
+        raise ConfigurationError(f"{path}, line {error.lineno}: {error.msg}; mend it before it is published") from error
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name.partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.append(node.module.partition(".")[0])
+    return names

@@ -1,0 +1,138 @@
+"""What the holders of one process share: the store, its clock, the runners, the hands that perform calls."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sequential_adaptor import ids, registry
+from sequential_adaptor.engine.clock import StoreClock
+from sequential_adaptor.engine.performing import Performer
+from sequential_adaptor.errors import StorageUnavailable
+from sequential_adaptor.lifecycles import STACK_RUN
+from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
+from sequential_adaptor.runners.base import Runner
+from sequential_adaptor.storage.changes import Change, Claim, Update
+
+if TYPE_CHECKING:
+    from sequential_adaptor.services import ServiceClient
+    from sequential_adaptor.storage import StorageAdapter
+
+_PAGE = 1_000
+_ENDED = sorted(STACK_RUN.ended)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+class Hands:
+    """So many calls at once, and the rest in the order in which they came: ``async with hands:``."""
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        self._semaphore = asyncio.Semaphore(count)
+
+    async def __aenter__(self) -> None:
+        await self._semaphore.acquire()
+        self.free -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.free += 1
+        self._semaphore.release()
+
+
+class Workbench:
+    """Shared by the holders and workers of one process over one store.
+
+    ``hands`` bounds how many calls are performed at once. ``scope`` holds the ids of the stack runs that this process
+    may claim; ``None`` is all of them.
+    """
+
+    def __init__(
+        self, store: StorageAdapter, services: ServiceClient, *, hands: int, scope: Iterable[str] | None = None
+    ) -> None:
+        self.store = store
+        self.performer = Performer(store, services)
+        self.hands = Hands(hands)
+        self.scope = None if scope is None else set(scope)
+        self.clock: StoreClock
+        self._due: list[datetime] = []
+        self._runners: dict[str, Runner] = {}
+        self._functions: dict[tuple[str, str], TaskFunction] = {}
+
+    async def open(self) -> None:
+        """Read the store's clock."""
+        self.clock = StoreClock(await self.store.now())
+
+    async def close(self) -> None:
+        """Give back runners and connections."""
+        for runner in self._runners.values():
+            await runner.dispose()
+        await self.performer.aclose()
+
+    async def runner(self, name: str) -> Runner:
+        """The runner of that name; one for the whole process."""
+        if name not in self._runners:
+            self._runners[name] = await registry.create("runner", name)
+        return self._runners[name]
+
+    async def function(self, run: TaskRun) -> TaskFunction | None:
+        """The version of the code that the run started with."""
+        key = (run.task_identifier, run.version)
+        if key not in self._functions:
+            found = await self.store.get_task_function(run.task_identifier, run.version or None)
+            if found is None:
+                return None
+            self._functions[key] = found
+        return self._functions[key]
+
+    async def history(self, frame: StackRun) -> list[StackRun]:
+        """Everything below the frame, in one query a page."""
+        return await self._below(frame, None)
+
+    async def arrivals(self, frame: StackRun) -> list[StackRun]:
+        """What has ended below the frame and is not yet taken."""
+        return await self._below(frame, {"position": None, "status": _ENDED})
+
+    async def commit(self, changes: Sequence[Change], *claims: Claim) -> None:
+        """Commit. A reply that is lost, or a store that is away, is answered by the same commit once more, while claims
+        last.
+        """
+        id = ids.new_id()
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self.store.commit(changes, claims=claims, id=id)
+                return self._remember_due(changes)
+            except StorageUnavailable:
+                if any(claim.expires_at <= self.clock.now() for claim in claims):
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def rest(self, longest: float) -> float:
+        """Seconds until something that this process has put off is due, ``longest`` at most."""
+        now = self.clock.now()
+        while self._due and self._due[0] <= now:
+            heapq.heappop(self._due)
+        return longest if not self._due else min(longest, (self._due[0] - now).total_seconds())
+
+    def watch(self, *stack_run_ids: str) -> None:
+        """Let this process claim these too, where it may not claim everything."""
+        if self.scope is not None:
+            self.scope.update(stack_run_ids)
+
+    def _remember_due(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change, Update) and (due_at := change.changes.get("due_at")) is not None:
+                heapq.heappush(self._due, due_at)
+
+    async def _below(self, frame: StackRun, more: dict[str, object] | None) -> list[StackRun]:
+        filter = {"parent_stack_run_id": frame.id, **(more or {})}
+        page = await self.store.query_stack_runs(filter, limit=_PAGE)
+        found = list(page)
+        while page.cursor is not None:
+            page = await self.store.query_stack_runs(filter, limit=_PAGE, cursor=page.cursor)
+            found += page
+        return found

@@ -1,0 +1,123 @@
+"""A worker: a process that claims what is due and carries it on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+from sequential_adaptor import ids
+from sequential_adaptor.engine.dispatching import Dispatcher
+from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.errors import ConfigurationError
+from sequential_adaptor.services import ServiceClient
+
+if TYPE_CHECKING:
+    from sequential_adaptor.storage import StorageAdapter
+
+
+class Worker:
+    """Carries on whatever is due in a store, up to ``concurrency`` tasks and calls at once.
+
+    ``storage`` is a storage URL, an open adapter, or ``None`` for the default. ``lease`` is for how many seconds a
+    claim holds without a heartbeat: as long as that, others wait before they go on with what a dead worker held.
+    Several workers may share a store, in one process or many, if its adapter is ``atomic``.
+    """
+
+    def __init__(
+        self,
+        storage: StorageAdapter | str | None = None,
+        *,
+        concurrency: int = 32,
+        lease: float = 30.0,
+        services: ServiceClient | None = None,
+        name: str | None = None,
+    ) -> None:
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigurationError(f"concurrency is {concurrency!r}; it is a count of 1 or more")
+        if not 0.1 <= lease <= 86_400:
+            raise ConfigurationError(f"lease is {lease!r}; it is a number of seconds from 0.1 to 86400")
+        self.name = name or worker_name()
+        self._storage = storage
+        self._concurrency = concurrency
+        self._lease = lease
+        self._services = services
+        self._dispatcher: Dispatcher | None = None
+        self._stopping = False
+
+    @property
+    def moved(self) -> int:
+        """How many claims it has seen to."""
+        return self._dispatcher.moved if self._dispatcher is not None else 0
+
+    async def run(self, until_idle: bool = False) -> None:
+        """Work until :meth:`stop`, or with ``until_idle`` until nothing is left to do soon.
+
+        SIGTERM and SIGINT stop it where it runs in the main thread: it claims no more, lets the calls end that are on
+        their way (10 seconds at most), and gives back the rest, so that others go on at once.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            store = await stack.enter_async_context(opened(self._storage))
+            services = self._services
+            if services is None:
+                services = await stack.enter_async_context(ServiceClient())
+            bench = Workbench(store, services, hands=self._concurrency)
+            await bench.open()
+            stack.push_async_callback(bench.close)
+            self._dispatcher = Dispatcher(bench, self.name, concurrency=self._concurrency, lease=self._lease)
+            if self._stopping:
+                return
+            with stopped_by_signals(self):
+                await self._dispatcher.run(until_idle=until_idle)
+
+    def stop(self) -> None:
+        """Stop as SIGTERM does. ``run`` returns when what is held has ended or is given back."""
+        self._stopping = True
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
+
+
+def worker_name() -> str:
+    """A name that tells people where a worker runs, and is never used twice."""
+    return f"{socket.gethostname()}:{os.getpid()}:{ids.new_id()[-6:]}"
+
+
+@contextlib.asynccontextmanager
+async def opened(storage: StorageAdapter | str | None) -> AsyncIterator[StorageAdapter]:
+    """The store that was meant. One that is handed over open stays open."""
+    if storage is not None and not isinstance(storage, str):
+        await storage.init()
+        yield storage
+        return
+    from sequential_adaptor.registry import create_adapter
+
+    async with create_adapter(storage) as adapter:
+        yield adapter
+
+
+@contextlib.contextmanager
+def stopped_by_signals(worker: Worker) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the worker, once; the second time they do what they always do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def stop() -> None:
+        for one in signals:
+            loop.remove_signal_handler(one)
+        worker.stop()
+
+    for one in signals:
+        loop.add_signal_handler(one, stop)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
