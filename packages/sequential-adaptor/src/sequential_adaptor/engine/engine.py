@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sequential_adaptor import ids, values
 from sequential_adaptor.engine import rules
+from sequential_adaptor.engine.blocking import Blocking
 from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.handle import RunHandle
 from sequential_adaptor.engine.holding import Manner
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _CARRY_THROUGH = Manner(hand_out="none", linger=1.0)
 
 
-class Engine:
+class Engine(Blocking):
     """Publishes functions, submits runs, and works on them.
 
     ``storage`` is a storage URL, an adapter, or ``None`` for the default. It is opened by ``async with``, and closed
@@ -137,7 +138,9 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         self._store = await self._stack.enter_async_context(opened(self._storage))
-        self._services = self._given_services or await self._stack.enter_async_context(ServiceClient())
+        self._services = self._given_services
+        if self._services is None:
+            self._services = await self._stack.enter_async_context(ServiceClient())
         return self
 
     async def __aexit__(

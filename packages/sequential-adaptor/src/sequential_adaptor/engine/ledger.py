@@ -94,6 +94,10 @@ class Ledger:
         if changes:
             self._note((Update(StackRun, self.frame.id, changes),))
 
+    def handed_out(self, soon: datetime) -> bool:
+        """Whether calls of this frame are with other workers, or will be by ``soon``."""
+        return any(call.due_at is not None and call.due_at < soon for call in self.calls.values())
+
     def suspend(self, deadline: datetime | None, now: datetime) -> None:
         """Nothing is left to do here."""
         self._note(rules.suspension(self.run, self.frame, deadline, now))

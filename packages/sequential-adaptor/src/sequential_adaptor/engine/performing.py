@@ -77,7 +77,7 @@ class Performer:
             idempotency_key=record.id,
             resolve=self._secret,
         )
-        headers = {name: text for name, text in answer["headers"]}
+        headers = dict(answer["headers"])
         retryable = record.operation == FETCH and is_retryable_status(answer["status"])
         return Outcome(result=answer, retryable=retryable, retry_after=retry_after_seconds(headers.get("retry-after")))
 

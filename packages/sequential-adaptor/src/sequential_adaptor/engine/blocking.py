@@ -1,0 +1,58 @@
+"""The engine for code that is not async."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sequential_adaptor.errors import ConfigurationError
+from sequential_adaptor.records import TaskFunction
+from sequential_adaptor.values import JSON
+
+if TYPE_CHECKING:
+    from sequential_adaptor.engine.engine import Engine
+
+T = TypeVar("T")
+
+
+class Blocking:
+    """Methods that open the engine, do one thing, close it, and return. None of them may be called from async code."""
+
+    def publish_sync(self, identifier: str, code: str | Path | Callable[..., Any], **options: Any) -> TaskFunction:
+        """:meth:`Engine.publish`, blocking."""
+        return self._blocking(lambda engine: engine.publish(identifier, code, **options))
+
+    def submit_sync(self, identifier: str, input: JSON = None, *, id: str | None = None) -> str:
+        """:meth:`Engine.submit`, blocking; returns the run's id."""
+
+        async def submit(engine: Engine) -> str:
+            return (await engine.submit(identifier, input, id=id)).id
+
+        return self._blocking(submit)
+
+    def run_sync(
+        self, identifier: str, input: JSON = None, *, id: str | None = None, timeout: float | None = None
+    ) -> JSON:
+        """:meth:`Engine.run`, blocking."""
+        return self._blocking(lambda engine: engine.run(identifier, input, id=id, timeout=timeout))
+
+    def result_sync(self, run_id: str, timeout: float | None = None) -> JSON:
+        """:meth:`RunHandle.result`, blocking."""
+        return self._blocking(lambda engine: engine.handle(run_id).result(timeout))
+
+    def work_sync(self, concurrency: int = 32, lease: float = 30.0, until_idle: bool = False) -> None:
+        """:meth:`Engine.work`, blocking."""
+        self._blocking(lambda engine: engine.work(concurrency, lease, until_idle))
+
+    def _blocking(self, act: Callable[[Engine], Awaitable[T]]) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._opened(act))
+        raise ConfigurationError("the ..._sync methods are for code that is not async; here, await the method itself")
+
+    async def _opened(self, act: Callable[[Engine], Awaitable[T]]) -> T:
+        async with self as engine:  # type: ignore[attr-defined]  # it is mixed into Engine
+            return await act(engine)

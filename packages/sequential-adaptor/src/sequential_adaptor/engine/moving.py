@@ -1,0 +1,164 @@
+"""A task in memory: its session, what is known of its calls, and what it has done that is not committed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sequential_adaptor.engine import children, rules
+from sequential_adaptor.engine.in_place import InPlace
+from sequential_adaptor.engine.ledger import Ledger
+from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.lifecycles import STACK_RUN
+from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
+from sequential_adaptor.runners.base import Assignment, Call, Ending, Session, Turn
+from sequential_adaptor.storage.changes import Claim
+
+CHANGES_A_COMMIT = 200
+_LEFT_BEHIND = Ending("cancelled", error={"type": "CancelledError", "message": "the task ended without it"})
+
+HandsOut = Callable[[Call, int], bool]
+
+
+class MovingTask:
+    """Takes what happens, one thing at a time, and writes down in its ledger what the task does because of it.
+
+    ``hands_out(call, unsent)`` says whether a new call is left to any worker. ``unsent`` are the calls that are to be
+    performed here once they are committed, ``forsaken`` the children that the task no longer waits for.
+    """
+
+    def __init__(self, bench: Workbench, function: TaskFunction, calls: InPlace, hands_out: HandsOut) -> None:
+        self._bench = bench
+        self._function = function
+        self._calls = calls
+        self._hands_out = hands_out
+        self._session: Session | None = None
+        self._live: dict[int, Call] = {}
+        self._taken: dict[int, StackRun] = {}
+        self.turn = Turn()
+        self.unsent: list[StackRun] = []
+        self.forsaken: list[StackRun] = []
+        self.ledger: Ledger
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the task is in memory."""
+        return self._session is not None
+
+    async def open(self, claim: Claim, run: TaskRun) -> None:
+        """Begin, or replay what is stored."""
+        frame = claim.stack_run
+        history = await self._bench.history(frame)
+        self.ledger = Ledger(run, claim, history)
+        started_at = run.started_at or self._bench.clock.now()
+        runner = await self._bench.runner(self._function.runner)
+        self._session = runner.session(Assignment(self._function, run.id, frame.id, run.input, frame.state, started_at))
+        turn = await self._session.start([_known_to_the_code(row) for row in history if _is_known(row)])
+        first = frame.state is None
+        if first:
+            self.ledger.take_up(started_at)
+        await self._note(turn, log_on_frame=first)
+
+    async def open_again(self, run: TaskRun, frame: StackRun) -> None:
+        """Replay what is stored. Outcomes that were taken and could not be committed are there to be taken again."""
+        await self.close()
+        self._calls.finished |= self._taken
+        self._taken.clear()
+        claim = self.ledger.claim
+        await self.open(Claim(frame, claim.worker, claim.token, claim.expires_at), run)
+
+    async def close(self) -> None:
+        """Forget the task."""
+        session, self._session = self._session, None
+        self._live.clear()
+        self.unsent.clear()
+        self.forsaken.clear()
+        if session is not None:
+            await session.close()
+
+    async def take(self, happening: StackRun) -> None:
+        """Go on with one thing that has happened."""
+        assert self._session is not None  # it is taken from an open task
+        if happening.sequence is not None:
+            self._live.pop(happening.sequence, None)
+        turn = await self._session.take(happening)
+        self.ledger.took(happening, turn, self._bench.clock.now())
+        await self._note(turn)
+
+    def next_happening(self) -> StackRun | None:
+        """What happened first: an outcome of ours, one that arrived, or a timer that is due."""
+        ours = self._calls.finished
+        first = min((*ours.values(), *self.ledger.arrived.values()), key=rules.when, default=None)
+        now, deadline = self._bench.clock.now(), self.turn.deadline
+        if deadline is not None and deadline <= now and (first is None or deadline < rules.when(first)[0]):
+            return rules.timer_fired(self.ledger.frame, self.ledger.position, now)
+        if first is not None and first.sequence is not None and ours.pop(first.sequence, None) is not None:
+            self._taken[first.sequence] = first
+        return first
+
+    def committed(self) -> None:
+        """What the ledger held is in storage."""
+        self.ledger.changes.clear()
+        self._taken.clear()
+
+    def send(self) -> None:
+        """Begin to perform the calls that are committed."""
+        for record in self.unsent:
+            assert record.sequence is not None  # every call has one
+            if record.sequence in self._live:
+                self._calls.send(record.sequence, record, self._live[record.sequence])
+        self.unsent.clear()
+
+    def leave_calls_behind(self, now: datetime) -> None:
+        """The task has ended, and so do the calls that it no longer waited for."""
+        for sequence in sorted(self.ledger.calls):
+            self._settle(sequence, _LEFT_BEHIND, now)
+
+    # ---- what a turn did
+
+    async def _note(self, turn: Turn, *, log_on_frame: bool = False) -> None:
+        self.turn = turn
+        now = self._bench.clock.now()
+        self.ledger.remember(turn, log_on_frame)
+        for call in turn.calls:
+            await self._note_call(call, now)
+        for sequence, ending in turn.settled.items():
+            self._settle(sequence, ending, now)
+
+    async def _note_call(self, call: Call, now: datetime) -> None:
+        self._live[call.sequence] = call
+        record = self.ledger.calls.get(call.sequence)
+        if record is None:
+            self.ledger.take_up(now)
+            record = self.ledger.made(call, now, handed_out=self._hands_out(call, len(self.unsent)))
+            if rules.is_child(record):
+                await self._start_child(record, now)
+        if rules.is_performed_by_holder(record):
+            self.unsent.append(record)
+        else:
+            self._bench.watch(record.id, rules.child_id(record))
+
+    async def _start_child(self, record: StackRun, now: datetime) -> None:
+        failed = await children.start_child(self._bench, self.ledger, record)
+        if failed is not None:
+            assert record.sequence is not None  # every call has one
+            self._calls.finished[record.sequence] = rules.call_ended(record, failed, now)
+
+    def _settle(self, sequence: int, ending: Ending, now: datetime) -> None:
+        self._live.pop(sequence, None)
+        self._calls.give_up(sequence)
+        record = self.ledger.settle(sequence, ending, now)
+        if rules.is_child(record) and record.status not in STACK_RUN.ended:
+            self.forsaken.append(record)
+
+
+def _is_known(row: StackRun) -> bool:
+    """Whether the code has seen it, or must make it again: history, and calls; not what it has yet to hear of."""
+    return row.position is not None or row.sequence is not None
+
+
+def _known_to_the_code(row: StackRun) -> StackRun:
+    """The row as it is before its outcome is taken."""
+    if row.position is not None or row.status not in STACK_RUN.ended:
+        return row
+    return row.replace(status="in_progress", result=None, error=None, ended_at=None)
