@@ -1,0 +1,85 @@
+"""Writes that survive: the only module that syncs, so that what a commit costs can be counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+TEMPORARY = ".tmp"
+
+
+class Disk:
+    """The sync calls of one store, counted: ``data_syncs`` are the moments of commit, ``file_syncs`` all the others."""
+
+    def __init__(self) -> None:
+        self.data_syncs = 0
+        self.file_syncs = 0
+
+    def sync_data(self, fd: int) -> None:
+        """Make what was written to a file of settled size survive a power loss."""
+        self.data_syncs += 1
+        _datasync(fd)
+
+    def sync(self, fd: int) -> None:
+        """Make a file's content and size survive a power loss."""
+        self.file_syncs += 1
+        _fsync(fd)
+
+    def sync_path(self, path: Path) -> None:
+        """Like :meth:`sync`, for a file or a folder (its names) by path."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.sync(fd)
+        finally:
+            os.close(fd)
+
+    def replace(self, path: Path, data: bytes, *, sync: bool) -> None:
+        """Put a file in the place of the one before, in one step; with ``sync`` its content is safe before its name
+        is.
+        """
+        temporary = path.with_name(f"{path.name}{TEMPORARY}")
+        try:
+            self._write(temporary, data, sync)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _write(self, path: Path, data: bytes, sync: bool) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        try:
+            write_all(fd, data)
+            if sync:
+                self.sync(fd)
+        finally:
+            os.close(fd)
+
+    def make_folders(self, paths: Iterable[Path]) -> None:
+        """Make folders where there are none, so that they survive a power loss."""
+        for path in paths:
+            if not path.is_dir():
+                path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+                self.sync_path(path.parent)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it: a short write is followed up, and a full disk raises."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _fsync(fd: int) -> None:
+    """On macOS ``fsync`` leaves the data in the drive's cache; ``F_FULLFSYNC`` does not."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined,unused-ignore]  # macOS only
+    except (AttributeError, OSError):
+        os.fsync(fd)
+
+
+_datasync = getattr(os, "fdatasync", _fsync)

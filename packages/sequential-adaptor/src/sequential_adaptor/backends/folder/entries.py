@@ -1,0 +1,100 @@
+"""Entries: what one commit wrote, as one line of the journal.
+
+A line is a JSON header and the payloads that it points to by number, apart by tabs (JSON text has no raw tab):
+
+    {"id":"c1","ops":[["StackRun","r","r.1",{"status":"completed","result":0},false]]}<tab>{"answer":42}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sequential_adaptor.backends.folder.rows import Kind, Row
+from sequential_adaptor.records import (
+    JSON_FIELDS,
+    TIME_FIELDS,
+    StackRun,
+    TaskRun,
+    field_names,
+    time_from_text,
+    time_to_text,
+)
+
+_KINDS: Mapping[str, Kind] = {"TaskRun": TaskRun, "StackRun": StackRun}
+_dump = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+class Op(NamedTuple):
+    """Fields of one record: all that are not ``None`` where it is ``whole``, else those that changed.
+
+    ``group`` is the run whose files hold the record.
+    """
+
+    kind: Kind
+    group: str
+    id: str
+    fields: Mapping[str, Any]
+    whole: bool
+
+
+@dataclass(slots=True)
+class Entry:
+    """One commit: its id, where it has one, and what it wrote."""
+
+    commit: str | None = None
+    ops: list[Op] = field(default_factory=list)
+
+    def encode(self) -> bytes:
+        """The entry as the body of a line."""
+        payloads: list[str] = []
+        ops = [
+            [op.kind.__name__, op.group, op.id, _encode_fields(op.kind, op.fields, payloads), op.whole]
+            for op in self.ops
+        ]
+        return "\t".join((_dump({"id": self.commit, "ops": ops}), *payloads)).encode("utf-8")
+
+    @classmethod
+    def decode(cls, body: bytes) -> Entry:
+        """The entry that :meth:`encode` wrote."""
+        head, *payloads = body.decode("utf-8").split("\t")
+        found = json.loads(head)
+        ops = [
+            Op(_KINDS[kind], group, id, _decode_fields(_KINDS[kind], fields, payloads), whole)
+            for kind, group, id, fields, whole in found["ops"]
+        ]
+        return cls(found["id"], ops)
+
+
+def whole(row: Row, group: str) -> Op:
+    """The op that stores a row in full."""
+    kind = type(row)
+    fields = {name: value for name in field_names(kind) if (value := getattr(row, name)) is not None}
+    return Op(kind, group, row.id, fields, True)
+
+
+def _encode_fields(kind: Kind, fields: Mapping[str, Any], payloads: list[str]) -> dict[str, Any]:
+    texts = JSON_FIELDS[kind]
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if value is not None and name in texts:
+            found[name] = len(payloads)
+            payloads.append(value)
+        else:
+            found[name] = time_to_text(value) if isinstance(value, datetime) else value
+    return found
+
+
+def _decode_fields(kind: Kind, fields: dict[str, Any], payloads: list[str]) -> dict[str, Any]:
+    texts, times = JSON_FIELDS[kind], TIME_FIELDS[kind]
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name in texts:
+            fields[name] = payloads[value]
+        elif name in times:
+            fields[name] = time_from_text(value)
+    return fields

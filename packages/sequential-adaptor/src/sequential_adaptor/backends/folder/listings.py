@@ -1,0 +1,83 @@
+"""Listings: what the index says of a run, enough to find it and to know when it is due without opening its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sequential_adaptor.backends.folder.groups import Group
+from sequential_adaptor.backends.folder.rows import root_of
+from sequential_adaptor.backends.folder.schedule import Slot
+from sequential_adaptor.lifecycles import STACK_RUN
+from sequential_adaptor.records import JSON_FIELDS, TaskRun, field_names, from_json, to_json
+
+_FIELDS = tuple(name for name in field_names(TaskRun) if name not in JSON_FIELDS[TaskRun])
+_dump = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_NOTABLE, _UNENDED = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One line of the index.
+
+    ``strays`` are stack runs whose ids name another run; ``adopted`` are runs named by the ids of parents in it.
+    """
+
+    id: str
+    run: TaskRun | None
+    parts: int
+    slots: tuple[Slot, ...]
+    strays: tuple[str, ...]
+    adopted: tuple[str, ...]
+
+    @classmethod
+    def decode(cls, line: bytes) -> Listing:
+        """The listing in a line."""
+        id, _, run, parts, slots, strays, adopted = json.loads(line)
+        row = None if run is None else from_json(TaskRun, dict(zip(_FIELDS, run, strict=True)))
+        return cls(id, row, parts, tuple(map(Slot.from_json, slots)), tuple(strays), tuple(adopted))
+
+
+def listing_line(group: Group) -> bytes:
+    """The line of a group."""
+    slots, strays, adopted, flags = [], [], set(), 0
+    for row in group.stack_runs():
+        if row.status not in STACK_RUN.ended:
+            flags |= _UNENDED
+            slot = Slot.of(row)
+            if slot is not None:
+                slots.append(slot.to_json())
+        if root_of(row.id) != group.id:
+            strays.append(row.id)
+        if row.parent_stack_run_id is not None and root_of(row.parent_stack_run_id) != group.id:
+            adopted.add(root_of(row.parent_stack_run_id))
+    if slots or strays or adopted:
+        flags |= _NOTABLE
+    return _dump([group.id, flags, _run_fields(group.run), group.parts, slots, strays, sorted(adopted)]).encode("utf-8")
+
+
+def _run_fields(run: TaskRun | None) -> list[Any] | None:
+    if run is None:
+        return None
+    found = to_json(run)
+    return [found[name] for name in _FIELDS]
+
+
+def id_of(line: bytes) -> str:
+    """The run of a line, without reading the rest of it."""
+    return line[2 : line.index(b'"', 2)].decode("ascii")
+
+
+def is_notable(line: bytes) -> bool:
+    """Whether a line holds what must be known from the start."""
+    return bool(_flags(line) & _NOTABLE)
+
+
+def has_unended(line: bytes) -> bool:
+    """Whether one of the run's stack runs has not ended."""
+    return bool(_flags(line) & _UNENDED)
+
+
+def _flags(line: bytes) -> int:
+    return line[line.index(b'"', 2) + 2] - 48

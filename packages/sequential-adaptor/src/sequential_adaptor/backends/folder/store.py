@@ -1,0 +1,202 @@
+"""The store: locks, journal and state of one folder, and the order in which they are used.
+
+Lock order: the files lock, then the commit lock, then ``state.lock``. ``state.lock`` is never held during a sync.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sequential_adaptor.backends.folder import index
+from sequential_adaptor.backends.folder.disk import Disk
+from sequential_adaptor.backends.folder.drafts import Draft
+from sequential_adaptor.backends.folder.entries import Entry
+from sequential_adaptor.backends.folder.journal import Journal
+from sequential_adaptor.backends.folder.locks import FileLock
+from sequential_adaptor.backends.folder.paths import Paths
+from sequential_adaptor.backends.folder.rebuild import rebuild
+from sequential_adaptor.backends.folder.state import State
+from sequential_adaptor.errors import StorageDamaged, StorageError
+
+_PATIENCE = 5.0
+T = TypeVar("T")
+
+
+class Store:
+    """One process's hold on a folder. ``on_news`` is called, in whichever thread, when records have changed."""
+
+    def __init__(self, base: Path, *, power: bool, on_news: Callable[[], None]) -> None:
+        self.paths = Paths(base)
+        self.disk = Disk()
+        self.disk.make_folders(self.paths.folders)
+        self.state = State(self.paths)
+        self.journal = Journal(self.paths, self.disk, power=power)
+        self.commit_lock = FileLock(self.paths.commit_lock)
+        self.files_lock = FileLock(self.paths.files_lock)
+        self._on_news = on_news
+        self._writing = False
+        self._broken: BaseException | None = None
+
+    # ---- opening
+
+    def open(self) -> None:
+        """Make the store where there is none, and read it."""
+        with self.commit_lock:
+            self._prepare()
+        self._load()
+        with self.commit_lock, self.state.lock:
+            self._follow(locked=True)
+            self.journal.check_end()
+
+    def _prepare(self) -> None:
+        segments = self.paths.segments()
+        try:
+            covers = index.load(self.paths.index).covers
+        except (FileNotFoundError, ValueError):
+            covers = -1
+        if covers < 0 or (segments and segments[0] > covers + 1):
+            covers = rebuild(self.paths, self.disk, segments)
+        if not segments:
+            if covers > 0:
+                raise StorageDamaged(
+                    f"{self.paths.store}: the journal is gone. Restore the folder from a backup; or delete it to go on"
+                    " from the readable files, which may lack what was written in the last second before"
+                )
+            self.journal.create(1)
+
+    def _load(self) -> None:
+        """Read the index, and stand at the beginning of what it does not cover."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            found = index.load(self.paths.index)
+            try:
+                self.journal.open(found.covers + 1)
+            except FileNotFoundError:  # another process has just covered more of it
+                if time.monotonic() > deadline:
+                    raise StorageDamaged(
+                        f"{self.paths.segment(found.covers + 1)}: this part of the journal is gone"
+                    ) from None
+                time.sleep(0.01)
+                continue
+            self.state.reset(found)
+            return
+
+    def close(self) -> None:
+        """Give back all files. In a forked child, too."""
+        self.journal.close()
+        self.commit_lock.close()
+        self.files_lock.close()
+
+    # ---- reading
+
+    def refresh(self) -> None:
+        """Take in what other processes have written. Needs ``state.lock``.
+
+        Where :attr:`suspect` is set afterwards, only a write can tell whether there is more.
+        """
+        self._check_whole()
+        if not self._writing and self.journal.has_news():
+            self._follow(locked=False)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether there is a line behind the last good one, which may be damaged."""
+        return self.journal.suspect
+
+    def _follow(self, *, locked: bool) -> None:
+        news = False
+        try:
+            for generation, body in self.journal.follow(locked=locked):
+                entry = Entry.decode(body)
+                self._apply(entry, generation)
+                news = news or is_news(entry)
+        except FileNotFoundError:  # so far behind that the rest was covered meanwhile
+            self._load()
+            self._follow(locked=locked)
+            news = True
+        if news:
+            self._on_news()
+
+    def _apply(self, entry: Entry, generation: int, *, own: bool = False) -> None:
+        try:
+            self.state.apply(entry, generation, own=own)
+        except BaseException as error:
+            self._broken = error
+            raise
+
+    def _check_whole(self) -> None:
+        """Raise where an entry could not be taken in: what is in memory is not what is stored."""
+        if self._broken is not None:
+            raise StorageDamaged(f"the store in {self.paths.base} could not be read: {self._broken}") from self._broken
+
+    # ---- writing
+
+    def write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> None:
+        """Write the entries that ``plan`` makes of a draft; they are durable when this returns, if it said so."""
+        with self.commit_lock:
+            self._check_place()
+            entries = self._write(plan)
+        if any(map(is_news, entries)):
+            self._on_news()
+
+    def _write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> list[Entry]:
+        with self.state.lock:
+            self._check_whole()
+            self._follow(locked=True)
+            entries, durable = plan(Draft(self.state, datetime.now(UTC)))
+            self._writing = True
+        try:
+            self._append(entries, durable)
+            generation = self.journal.generation
+            with self.state.lock:
+                for entry in entries:
+                    self._apply(entry, generation, own=True)
+        finally:
+            self._writing = False
+        return entries
+
+    def _append(self, entries: Iterable[Entry], durable: bool) -> None:
+        bodies = [entry.encode() for entry in entries]
+        if bodies:
+            self.journal.append(bodies, sync=durable)
+        elif durable:
+            self.journal.sync()
+
+    def rotate(self) -> None:
+        """Begin a new segment: what is in the others can then be covered. Takes the commit lock."""
+        with self.commit_lock:
+            self._check_place()
+            with self.state.lock:
+                self._follow(locked=True)
+                self._writing = True
+            try:
+                self.journal.rotate()
+            finally:
+                self._writing = False
+
+    def alone(self, work: Callable[[], T]) -> T:
+        """Do something with files of its own under the commit lock."""
+        with self.commit_lock:
+            self._check_place()
+            return work()
+
+    def _check_place(self) -> None:
+        """Raise where the folder was removed or replaced while it was open: a commit would go nowhere."""
+        try:
+            same = os.stat(self.paths.commit_lock).st_ino == self.commit_lock.inode
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise StorageError(
+                f"{self.paths.store} was removed or replaced while it was open; close the store and open it again"
+            )
+
+
+def is_news(entry: Entry) -> bool:
+    """Whether an entry is more than a claim or a heartbeat."""
+    return entry.commit is not None or any(op.whole or "lease_expires_at" not in op.fields for op in entry.ops)
