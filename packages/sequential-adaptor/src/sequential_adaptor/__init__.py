@@ -96,11 +96,13 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def __dir__() -> list[str]:  # the builtin `list` is shadowed only as an attribute of this module, never here
+def __dir__() -> Iterable[str]:
     return [*__all__]
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sequential_adaptor.backends.folder import FolderAdapter as FolderAdapter
     from sequential_adaptor.engine import Engine as Engine
     from sequential_adaptor.engine import RunHandle as RunHandle
@@ -118,7 +120,7 @@ if TYPE_CHECKING:
     from sequential_adaptor.registry import get_registered_adapters as get_registered_adapters
     from sequential_adaptor.registry import get_registered_runners as get_registered_runners
     from sequential_adaptor.registry import has as has
-    from sequential_adaptor.registry import list as list  # noqa: A004 - the documented name
+    from sequential_adaptor.registry import list as list
     from sequential_adaptor.registry import load_plugins as load_plugins
     from sequential_adaptor.registry import register as register
     from sequential_adaptor.registry import register_adapter as register_adapter

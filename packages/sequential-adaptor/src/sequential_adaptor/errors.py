@@ -35,7 +35,6 @@ An error builds its own message from the facts, keeps them as attributes, and ha
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -43,6 +42,8 @@ from typing import Any
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like ``name``, where one is alike at all."""
+    import difflib
+
     return next(iter(difflib.get_close_matches(name, list(choices), n=1)), None)
 
 
@@ -235,6 +236,8 @@ class TaskFunctionNotFound(TaskError, LookupError):
         near = nearest(identifier, choices)
         if near is not None and near != identifier:
             message += f"; did you mean {near!r}?"
+        else:
+            message += "."
         super().__init__(f"{message} Publish it: sequential publish FILE --name {identifier}")
 
 

@@ -41,6 +41,11 @@ def check_key(value: object) -> str:
     return _check("keystore key", value, _NAME, _NAME_RULE)
 
 
+def check_plugin_name(type: str, value: object) -> str:
+    """The name of a plugin of that type, or :class:`InvalidId`."""
+    return _check(f"{type} name", value, _NAME, _NAME_RULE)
+
+
 def _check(kind: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
     if type(value) is not str or pattern.fullmatch(value) is None:
         raise InvalidId(kind, value, rule)

@@ -69,7 +69,7 @@ class StackRun(_Changeable):
     - ``state`` is what a frame's runner needs to go on; ``resume_payload`` a value handed to a frame from outside.
     - ``log`` is a list of lines that the task printed, ``None`` where it printed none.
     - ``attempts`` counts answered failures, ``token`` counts claims, ``wakes`` counts wake-ups.
-    - ``progress_token`` is the token under which it last got a step further; far behind ``token`` is a killer of workers.
+    - ``progress_token`` is the token under which it last got a step further; ``token`` far ahead of it kills workers.
     - It is due when ``due_at`` is set and past, and ``lease_expires_at`` is not in the future.
     - ``last_commit`` is the id of the commit that wrote it last.
     """
@@ -146,10 +146,19 @@ INTEGER_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
 )
 
 
-@cache
+_NAMES: Mapping[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (TaskRun, StackRun, TaskFunction)
+}
+
+
 def field_names(record: type) -> tuple[str, ...]:
     """The fields of a record type, in the order in which every backend writes them."""
-    return tuple(field.name for field in fields(record))
+    return _NAMES[record]
+
+
+@cache
+def _known(record: type) -> frozenset[str]:
+    return frozenset(field_names(record))
 
 
 @cache
@@ -160,16 +169,18 @@ def _nullable(record: type) -> frozenset[str]:
 
 def check_fields(record: type, names: Mapping[str, object] | set[str]) -> None:
     """Raise :class:`UnknownField` for the first name that is no field of the record."""
-    known = field_names(record)
+    known = _known(record)
     for name in names:
         if name not in known:
-            raise UnknownField(record.__name__, name, known)
+            raise UnknownField(record.__name__, name, field_names(record))
 
 
 def check_record(record: TaskRun | StackRun | TaskFunction) -> None:
     """Raise :class:`InvalidValue` (path ``$.<field>...``) for the first field that no backend would store."""
     kind = type(record)
-    check_changes(kind, {name: getattr(record, name) for name in field_names(kind)})
+    nullable = _nullable(kind)
+    given = {name: getattr(record, name) for name in field_names(kind)}
+    check_changes(kind, {name: value for name, value in given.items() if value is not None or name not in nullable})
 
 
 def check_changes(record: type, changes: Mapping[str, Any]) -> None:
@@ -217,7 +228,7 @@ def to_utc(value: datetime) -> datetime:
 
 def time_to_text(value: datetime) -> str:
     """RFC 3339 with microseconds and ``Z``: texts of one length, which sort as the times do."""
-    return to_utc(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return to_utc(value).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def time_from_text(text: str) -> datetime:

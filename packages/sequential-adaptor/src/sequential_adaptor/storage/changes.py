@@ -35,7 +35,7 @@ class Create:
 class Update:
     """Change some fields of a record, if the fields of ``expect`` have the values there (``Conflict`` otherwise)."""
 
-    record: type[TaskRun] | type[StackRun]
+    record: type[TaskRun | StackRun]
     id: str
     changes: Mapping[str, Any]
     expect: Mapping[str, Any] = field(default_factory=dict)

@@ -34,9 +34,9 @@ def new_task_run(given: TaskRun | Mapping[str, Any], now: datetime) -> TaskRun:
     run = run.replace(
         id=run.id or ids.new_id(), created_at=run.created_at or now, updated_at=run.updated_at or run.created_at or now
     )
-    check_record(run)
     ids.check_run_id(run.id)
     ids.check_identifier(run.task_identifier)
+    check_record(run)
     _check_status(TASK_RUN.states, run.status)
     return _in_utc(run)
 
@@ -47,17 +47,18 @@ def new_stack_run(given: StackRun | Mapping[str, Any], now: datetime) -> StackRu
     due_at = found.due_at
     if due_at is None and found.status == "pending":
         due_at = min(now, found.created_at or now)
-    found = found.replace(
+    found = _filled(
+        found,
         id=found.id or _stack_run_id(found),
         due_at=due_at,
         created_at=found.created_at or now,
         updated_at=found.updated_at or found.created_at or now,
     )
-    check_record(found)
     ids.check_stack_run_id(found.id)
     ids.check_run_id(found.task_run_id)
     if found.parent_stack_run_id is not None:
         ids.check_stack_run_id(found.parent_stack_run_id)
+    check_record(found)
     _check_status(STACK_RUN.states, found.status)
     return _in_utc(found)
 
@@ -74,8 +75,8 @@ def new_task_function(
         function = TaskFunction(identifier=identifier, code=code or "", runner=runner, metadata=metadata)
     else:
         function = as_record(TaskFunction, identifier)
-    check_record(function)
     ids.check_identifier(function.identifier)
+    check_record(function)
     version = version_of(function.code, _modules(function.modules))
     if function.version not in ("", version):
         raise InvalidValue("$.version", f"{function.version!r} is not the sha256 of the code; leave it out")
@@ -104,6 +105,11 @@ def is_repeat(stored: Run, created: Run) -> bool:
         if left != right or (name in JSON_FIELDS[type(stored)] and not values.identical(left, right)):
             return False
     return True
+
+
+def _filled(record: Run, **fields: Any) -> Run:
+    missing = {name: value for name, value in fields.items() if getattr(record, name) is not value}
+    return record.replace(**missing) if missing else record
 
 
 def _stack_run_id(found: StackRun) -> str:
