@@ -1,0 +1,289 @@
+"""One frame of a task in memory: its loop, its clock, its calls, and what happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from sequential_adaptor.errors import NonDeterminismError, NotDurable, TaskError
+from sequential_adaptor.records import StackRun
+from sequential_adaptor.runners.base import Assignment, Call, Ending, Turn
+from sequential_adaptor.runners.fetch import failures, fingerprints
+from sequential_adaptor.runners.fetch.call_book import CallBook, Limits, Pending
+from sequential_adaptor.runners.fetch.chance import Chance, ChanceRandom, new_seed
+from sequential_adaptor.runners.fetch.clock import Clock
+from sequential_adaptor.runners.fetch.copies import checked, fresh
+from sequential_adaptor.runners.fetch.entry import run_program
+from sequential_adaptor.runners.fetch.importing import OwnModules
+from sequential_adaptor.runners.fetch.inbox import Inbox
+from sequential_adaptor.runners.fetch.lines import awaited_line, running_line
+from sequential_adaptor.runners.fetch.loop import TaskLoop
+from sequential_adaptor.runners.fetch.program import Program
+from sequential_adaptor.runners.fetch.redaction import SecretParts
+from sequential_adaptor.runners.fetch.run_log import RunLog
+from sequential_adaptor.task._host import current
+
+TIMER, CANCEL, EVENT = "timer", "cancel", "event:"
+
+
+class FrameClosed(BaseException):
+    """Code that runs on while its frame is taken down tries to have an effect. No ``except Exception`` swallows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a runner runs all of its frames."""
+
+    limits: Limits = Limits()
+    secret_parts: SecretParts = SecretParts()
+    max_body: int = 16 * 1024 * 1024
+
+
+class Frame:
+    """Moves from one standstill to the next, each time in a thread that runs nothing else meanwhile.
+
+    The task's code sees it as ``current.host``, which :class:`~.hosting.TaskFrame` completes.
+    """
+
+    def __init__(self, assignment: Assignment, program: Program, rules: Rules, recorded: Mapping[int, StackRun]) -> None:
+        state = assignment.state if isinstance(assignment.state, dict) else {}
+        self.assignment = assignment
+        self.program = program
+        self.rules = rules
+        self.state: dict[str, Any] = {"seed": state.get("seed") or new_seed()}
+        self.state |= {"python": state.get("python") or fingerprints.python_version(), "modules": state.get("modules") or {}}
+        self.clock = Clock(assignment.started_at)
+        self.chance = Chance(self.state["seed"])
+        self.random: Any = ChanceRandom(self.chance.take)
+        self.log_lines = RunLog(lambda: current.host is self)
+        self.log_lines.muted = assignment.state is not None
+        self.loop = TaskLoop(self, self.clock, self._feed)
+        self.inbox = Inbox()
+        self.modules = OwnModules(program, self.log_lines.write)
+        self.calls = CallBook(assignment.frame_id, recorded, rules.limits, self.own_line, self._what_changed)
+        self.closed = False
+        self.raised: BaseException | None = None
+        self._context = Context()
+        self._happenings: deque[StackRun] = deque()
+        self._replaying = False
+        self._fired: list[int] | None = None
+        self._doom: BaseException | None = None
+        self._stored_state = assignment.state
+        self._main: asyncio.Task[Ending] | None = None
+
+    @property
+    def own_modules(self) -> Mapping[str, ModuleType]:
+        """The task's modules by their full names."""
+        return self.modules.loaded
+
+    # ---- turns
+
+    def start(self, history: Iterable[StackRun]) -> Turn:
+        """Run from the beginning through all that has happened."""
+        self._happenings.extend(history)
+        self._replaying = bool(self._happenings)
+        self._run(first=True)
+        self._replaying = False
+        if self._doom is None:
+            self._guarded(self.calls.check_complete)
+        self.calls.forget_stored()
+        self._fired = None
+        return self._turn()
+
+    def take(self, happening: StackRun) -> Turn:
+        """Run on with one thing that has happened."""
+        self.log_lines.muted = False
+        self._fired = None
+        self._happenings.append(happening)
+        self._run()
+        return self._turn()
+
+    def _run(self, *, first: bool = False) -> None:
+        current.host = self
+        try:
+            if first:
+                self._main = self.loop.create_task(self._whole(), name="main", context=self._context)
+            self.loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like leave the loop at once
+            self.doom(error)
+        finally:
+            current.host = None
+
+    def _turn(self) -> Turn:
+        ending = self._ending()
+        calls, settled = self.calls.report()
+        earliest = None if ending else self.loop.earliest()
+        return Turn(
+            calls=calls,
+            settled=settled,
+            deadline=None if earliest is None else self.clock.at(earliest),
+            log=self.log_lines.take(all=ending is not None),
+            state=self._new_state(),
+            fired=self._fired,
+            ending=ending,
+        )
+
+    def _ending(self) -> Ending | None:
+        if self._doom is None and self._main is not None and self._main.done():
+            return self._main.result()
+        if self._doom is None and not (self.calls.outstanding or self.loop.timers):
+            self.doom(self._deadlock())
+        return None if self._doom is None else self._failed(self._doom)
+
+    def _new_state(self) -> dict[str, Any] | None:
+        known = self.state["modules"]
+        if len(self.modules.imported) != self._imported:
+            self._imported = len(self.modules.imported)
+            new = self.modules.imported - known.keys()
+            self.state = {**self.state, "modules": {**known, **fingerprints.of(new)}}
+        if self.state == self._stored_state:
+            return None
+        self._stored_state = self.state
+        return fresh(self.state)  # type: ignore[no-any-return]  # a copy of a dict
+
+    _imported = 0
+
+    # ---- the task's code
+
+    async def _whole(self) -> Ending:
+        """The task and, as ``asyncio.run`` does it, the end of whatever it leaves behind."""
+        try:
+            result = await run_program(self.program, self.modules, fresh(self.assignment.input))
+            ending = Ending("completed", result=checked(result, "the result of a task"))
+        except (GeneratorExit, FrameClosed):
+            raise
+        except asyncio.CancelledError as error:
+            ending = Ending("cancelled", error={"type": "CancelledError", "message": str(error) or "the task was cancelled"})
+        except BaseException as error:  # noqa: BLE001 - SystemExit too is but how a task ends
+            ending = self._failed(error)
+        await self._wind_up()
+        return ending
+
+    async def _wind_up(self) -> None:
+        others = [task for task in self.loop.tasks.values() if task is not self._main and not task.done()]
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.gather(*others, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+
+    def _failed(self, error: BaseException) -> Ending:
+        self.raised = error
+        return Ending("failed", error=failures.stored(error, self.program.files, self.program.module_name))
+
+    # ---- what happens to it
+
+    def _feed(self) -> bool:
+        """Apply the next happening that has an effect; ``False`` where none is left, or the task has ended."""
+        while self._happenings and self._doom is None and not (self._main is not None and self._main.done()):
+            if self._replaying:
+                self.log_lines.muted = True
+            happening = self._happenings.popleft()
+            if self._guarded(self._apply, happening):
+                return True
+        self._happenings.clear()
+        return False
+
+    def _apply(self, happening: StackRun) -> bool:
+        operation = happening.operation
+        if is_call(happening):
+            sequence = happening.sequence
+            if sequence in self.calls.outstanding:  # else the task has settled it, and it moves nothing
+                self._move_clock(happening)
+            return self.calls.end(happening)
+        self._move_clock(happening)
+        if operation == TIMER:
+            numbers = happening.result if isinstance(happening.result, list) else None
+            self._fired = self.loop.fire(numbers)
+        elif operation == CANCEL:
+            assert self._main is not None  # it runs
+            self._main.cancel()
+        else:
+            self._deliver(operation.removeprefix(EVENT), happening)
+        return True
+
+    def _move_clock(self, happening: StackRun) -> None:
+        if happening.ended_at is not None:
+            self.clock.move(happening.ended_at)
+
+    def _deliver(self, name: str, event: StackRun) -> None:
+        pending = self.inbox.put(name, event.result)
+        if pending is not None:
+            self.calls.settle(pending.call.sequence, Ending("completed", result=event.result))
+            pending.future.set_result(fresh(event.result))
+
+    # ---- what the task's code does to it
+
+    def begin(self, call: Call, revive: failures.Revive) -> Pending:
+        """The code makes a call; raises what stops the task for good where that must not be."""
+        if self.closed or self._doom is not None:
+            raise FrameClosed
+        if asyncio._get_running_loop() is not self.loop:
+            raise NotDurable(f"{self.own_line()}: {call.operation} is called on another loop than that of its task")
+        try:
+            return self.calls.begin(call, self.loop.create_future(), revive)
+        except (NonDeterminismError, TaskError) as error:
+            self.doom(error)
+            raise
+
+    async def outcome(self, pending: Pending) -> Any:
+        """What became of a call; one whose awaiting is cancelled is given up."""
+        try:
+            return await pending.future
+        except asyncio.CancelledError:
+            if pending.given_up is not None:
+                pending.given_up()
+            self.calls.settle(pending.call.sequence, Ending("cancelled"))
+            raise
+
+    def doom(self, error: BaseException) -> None:
+        """The task fails with this error, whatever its code makes of it, and stops."""
+        if self._doom is None:
+            self._doom = error
+        self.loop.halt()
+
+    def own_line(self) -> str:
+        """``name.py, line 12``: where the task's own code is."""
+        return running_line(self.program.files) or awaited_line(self._main, self.program.files) or "the task"
+
+    def note_lost_error(self, context: Mapping[str, Any]) -> None:
+        """An error in a part of the task for which nobody waits."""
+        if not self.closed:
+            error = context.get("exception")
+            what = f": {type(error).__name__}: {error}" if error is not None else ""
+            self.log_lines.write(f"{context.get('message', 'an error was lost')}{what}\n")
+
+    def _guarded(self, function: Any, *args: Any) -> Any:
+        try:
+            return function(*args)
+        except NonDeterminismError as error:
+            self.doom(error)
+            return False
+
+    def _what_changed(self) -> str:
+        return fingerprints.changes(self.state["python"], self.state["modules"])
+
+    def _deadlock(self) -> TaskError:
+        waiting = [task for task in self.loop.tasks.values() if not task.done()]
+        lines = sorted({line for task in waiting if (line := awaited_line(task, self.program.files)) is not None})
+        return TaskError(
+            f"the task waits for what can never happen, at {'; '.join(lines) or self.own_line()}: it has made no call that is "
+            "still open, and no timer. A library that works in threads of its own belongs into step(...)"
+        )
+
+
+def is_call(record: StackRun) -> bool:
+    """Whether a stack run below a frame is a call of its code, and not something that happened to it."""
+    operation = record.operation
+    return operation != TIMER and operation != CANCEL and not operation.startswith(EVENT)
+
+
+def in_order(history: Sequence[StackRun]) -> list[StackRun]:
+    """What has happened, in the order in which it was taken."""
+    taken = [record for record in history if record.position is not None]
+    return sorted(taken, key=lambda record: record.position or 0)

@@ -1,0 +1,241 @@
+"""The event loop of a task: it moves only when the task can move, and its time is the task's clock.
+
+It is asyncio's own ``BaseEventLoop``, whose selector has no sockets: when nothing is ready it asks for the next thing that has
+happened (``feed``), and stops when there is none. Timers wait until the frame lets them go off. Whatever reaches out of the
+process by itself is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from weakref import WeakValueDictionary
+
+from sequential_adaptor.errors import NotDurable
+from sequential_adaptor.runners.fetch.clock import Clock
+from sequential_adaptor.runners.fetch.side_threads import run_in_side_thread
+from sequential_adaptor.task._host import current
+
+if TYPE_CHECKING:
+    from sequential_adaptor.runners.fetch.frame import Frame
+
+T = TypeVar("T")
+
+_RESOLUTION = 1e-6  # clocks of stored records have microseconds
+
+
+class TaskLoop(asyncio.BaseEventLoop):
+    """Runs one frame. ``feed`` applies the next happening, and says whether there was one."""
+
+    def __init__(self, frame: Frame, clock: Clock, feed: Callable[[], bool]) -> None:
+        super().__init__()
+        self.frame = frame
+        self.tasks: WeakValueDictionary[int, asyncio.Task[Any]] = WeakValueDictionary()
+        self.timers: dict[int, _Timer] = {}
+        self._clock = clock
+        self._feed = feed
+        self._numbers = 0
+        self._timer_numbers = 0
+        self._clock_resolution = _RESOLUTION
+        self._selector = _Standstill(self)
+        self._task_factory = _new_task
+
+    def next_number(self) -> int:
+        """Numbers of tasks and futures, in the order in which the code first needs them."""
+        self._numbers += 1
+        return self._numbers
+
+    def halt(self) -> None:
+        """Stop after the callbacks that are ready now."""
+        self._stopping = True
+
+    def discard(self) -> None:
+        """Forget everything that is still to run."""
+        self.timers.clear()
+        self._ready.clear()
+        self.close()
+
+    def time(self) -> float:
+        """Seconds since the task began."""
+        return self._clock.elapsed
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future whose place in sets is the same on every replay."""
+        return TaskFuture(loop=self)
+
+    # ---- timers
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Remember a timer, under a number that is the same on every replay."""
+        self._check_closed()
+        self._timer_numbers += 1
+        timer = _Timer(self._timer_numbers, when, callback, args, self, context)
+        timer._scheduled = True
+        self.timers[timer.number] = timer
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        assert isinstance(handle, _Timer)  # this loop makes no others
+        self.timers.pop(handle.number, None)
+
+    def earliest(self) -> float | None:
+        """When the first timer is due, in seconds since the task began."""
+        return min((timer.when() for timer in self.timers.values()), default=None)
+
+    def fire(self, numbers: list[int] | None) -> list[int]:
+        """Let timers go off: the ones of these numbers, else those that are due by now, or the earliest where none is."""
+        chosen = self._due() if numbers is None else [self.timers[n] for n in numbers if n in self.timers]
+        for timer in chosen:
+            del self.timers[timer.number]
+            timer._scheduled = False
+            self._ready.append(timer)
+        return [timer.number for timer in chosen]
+
+    def _due(self) -> list[_Timer]:
+        limit = self.time() + _RESOLUTION
+        due = sorted((timer for timer in self.timers.values() if timer.when() <= limit), key=_Timer.order)
+        return due or heapq.nsmallest(1, self.timers.values(), key=_Timer.order)
+
+    # ---- threads
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Run a function in another thread, to its end: so the order in which functions end is always the same."""
+        self._check_closed()
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            if executor is None:
+                future.set_result(run_in_side_thread(func, args))
+            else:
+                future.set_result(executor.submit(func, *args).result())
+        except StopIteration as error:  # no future can hold it
+            future.set_exception(RuntimeError(f"the function raised {error!r}"))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits the future
+            future.set_exception(error)
+        return future
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As ``call_soon``; from a thread that the task did not start by ``to_thread``, it is refused."""
+        if current.host is not self.frame:
+            raise NotDurable(
+                "a thread of its own calls back into the loop of a task: no other process could go on from that. "
+                "Put what it does into step(...)"
+            )
+        return self.call_soon(callback, *args, context=context)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Nothing: the loop has no executor of its own."""
+
+    # ---- what BaseEventLoop asks of a loop
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        if current.host is self.frame:  # else the collector came upon it in some other thread, at no time of the task's
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]  # not in typeshed
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """An error that nobody asked for goes into the run's log."""
+        self.frame.note_lost_error(context)
+
+    def stop(self) -> None:
+        """Refused: a task ends by returning."""
+        raise NotDurable("the loop of a task is not stopped; return from the task instead")
+
+
+class TaskFuture(asyncio.Future[Any]):
+    """A future with a hash that does not depend on its address: sets of futures have the same order on every replay."""
+
+    def __hash__(self) -> int:
+        return _number(self)
+
+
+class LoopTask(asyncio.Task[Any]):
+    """A task with such a hash."""
+
+    def __hash__(self) -> int:
+        return _number(self)
+
+
+class _Timer(asyncio.TimerHandle):
+    __slots__ = ("number",)
+
+    def __init__(
+        self,
+        number: int,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: TaskLoop,
+        context: Context | None,
+    ) -> None:
+        self.number = number
+        super().__init__(when, callback, args, loop, context)
+
+    def order(self) -> tuple[float, int]:
+        """As asyncio's heap has them: by time, then in the order in which they were made."""
+        return self.when(), self.number
+
+
+class _Standstill:
+    """What stands where a selector would: called when nothing is ready, it brings in what has happened, or stops the loop."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, loop: TaskLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> tuple[()]:
+        """Nothing comes in by sockets."""
+        if timeout is None and not self._loop._feed():
+            self._loop._stopping = True
+        return ()
+
+
+def _number(item: Any) -> int:
+    try:
+        return item._number  # type: ignore[no-any-return]
+    except AttributeError:
+        item._number = item.get_loop().next_number()
+        return item._number  # type: ignore[no-any-return]
+
+
+def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+    assert isinstance(loop, TaskLoop)  # it is this loop's factory
+    task = LoopTask(coro, loop=loop, **options)
+    number = _number(task)
+    if options.get("name") is None:
+        task.set_name(f"Task-{number}")
+    loop.tasks[number] = task
+    return task
+
+
+def _refusal(method: str) -> Callable[..., NoReturn]:
+    def refuse(self: TaskLoop, *args: Any, **options: Any) -> NoReturn:
+        where = self.frame.own_line()
+        raise NotDurable(
+            f"{where}: loop.{method}() is not possible inside a task, because no other process could go on from it. "
+            "Use httpx.AsyncClient or fetch(...) for HTTP, and step(...) for everything else"
+        )
+
+    refuse.__name__ = method
+    return refuse
+
+
+for _method in (
+    "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
+    "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server getaddrinfo "
+    "getnameinfo remove_reader remove_signal_handler remove_writer sendfile sock_accept sock_connect sock_recv sock_recv_into "
+    "sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec subprocess_shell"
+).split():
+    setattr(TaskLoop, _method, _refusal(_method))

@@ -1,0 +1,80 @@
+"""The session of the fetch runner: a frame, moved in threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from types import FrameType
+
+from sequential_adaptor.records import StackRun
+from sequential_adaptor.runners.base import Assignment, Ending, Session, Turn
+from sequential_adaptor.runners.fetch import failures
+from sequential_adaptor.runners.fetch.frame import Rules, in_order, is_call
+from sequential_adaptor.runners.fetch.hosting import TaskFrame
+from sequential_adaptor.runners.fetch.lines import line_of
+from sequential_adaptor.runners.fetch.program import Program, acquire, release
+from sequential_adaptor.runners.fetch.teardown import take_down
+from sequential_adaptor.runners.fetch.turn_threads import TurnThreads
+
+
+class FetchSession(Session):
+    """One frame of plain async Python; see :class:`~sequential_adaptor.runners.base.Session` for what its methods promise."""
+
+    def __init__(self, assignment: Assignment, rules: Rules, threads: TurnThreads) -> None:
+        self._assignment = assignment
+        self._rules = rules
+        self._threads = threads
+        self._program: Program | None = None
+        self._frame: TaskFrame | None = None
+        self._raised: BaseException | None = None
+        # A turn whose awaiting was cancelled goes on in its thread; the next one has to wait for it.
+        self._turn = threading.Lock()
+
+    @property
+    def raised(self) -> BaseException | None:
+        """What the task's code raised, if it failed."""
+        return self._raised
+
+    async def start(self, history: Sequence[StackRun]) -> Turn:
+        """Compile the code, and run it through its history."""
+        return await self._threads.run(partial(self._start, history), self._line)
+
+    async def take(self, happening: StackRun) -> Turn:
+        """Run on with one thing that has happened."""
+        return await self._threads.run(partial(self._take, happening), self._line)
+
+    async def close(self) -> None:
+        """Take the frame down, in a thread as well: the task's ``finally`` blocks run there."""
+        if self._program is not None:
+            await self._threads.run(self._close, self._line)
+
+    def _start(self, history: Sequence[StackRun]) -> Turn:
+        with self._turn:
+            try:
+                self._program = acquire(self._assignment.function)
+            except (SyntaxError, ValueError) as error:
+                self._raised = error
+                return Turn(ending=Ending("failed", error=failures.stored(error, (), "")))
+            recorded = {one.sequence: one for one in history if one.sequence is not None and is_call(one)}
+            self._frame = TaskFrame(self._assignment, self._program, self._rules, recorded)
+            return self._frame.start(in_order(history))
+
+    def _take(self, happening: StackRun) -> Turn:
+        with self._turn:
+            if self._frame is None or self._frame.closed:
+                raise RuntimeError(f"the session of {self._assignment.frame_id} is not open")
+            return self._frame.take(happening)
+
+    def _close(self) -> None:
+        with self._turn:
+            frame, self._frame = self._frame, None
+            self._raised = self._raised if frame is None else frame.raised
+            program, self._program = self._program, None
+            if frame is not None:
+                take_down(frame)
+            if program is not None:
+                release(program)
+
+    def _line(self, stack: FrameType | None) -> str | None:
+        return None if self._program is None else line_of(stack, self._program.files)
