@@ -360,3 +360,14 @@ def test_a_childs_id_is_a_run_id_however_deep_it_is(depth: int) -> None:
     id = "01987654-3210-7abc-8def-0123456789ab"
     for _ in range(depth):
         id = check_run_id(rules.child_id(StackRun(id=f"{id}.7", task_run_id=id)))
+
+
+def test_a_call_that_somebody_else_has_claimed_meanwhile_is_not_ended_behind_his_back() -> None:
+    world = World()
+    world.commit(rules.submission(FUNCTION, "run", None))
+    call = rules.call_made(world.stack["run"], Call(1, "s.call"), START, handed_out=True)
+    world.commit([Create(call)])
+    known = world.stack[call.id]
+    world.stack[call.id] = known.replace(token=1, worker="other")
+    with pytest.raises(Conflict):
+        world.commit([rules.settled(known, Ending("cancelled"), 0, START)])
