@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -24,6 +25,7 @@ logger = logging.getLogger("sequential_adaptor")
 POLL = 0.5
 """Seconds after which due work is looked for even when nothing says that there is any."""
 _DEBOUNCE = 0.005
+_LOOK = 0.1
 _ELSEWHERE = 30.0
 _AFTER_AN_ERROR = 5.0
 _IDLE_CHECK = 0.25
@@ -45,6 +47,7 @@ class Dispatcher:
         self._holders: dict[str, Holder] = {}
         self._kept: OrderedDict[str, Holder] = OrderedDict()
         self._changed = asyncio.Event()
+        self._looked_at = 0.0
         self._stopping = False
         self.moved = 0
 
@@ -128,7 +131,9 @@ class Dispatcher:
 
     async def _look_at_wakes(self) -> None:
         """Others may have woken frames that are held here."""
-        if self._holders:
+        now = time.monotonic()
+        if self._holders and now - self._looked_at > _LOOK:
+            self._looked_at = now
             for frame in await self._bench.store.query_stack_runs({"id": list(self._holders)}):
                 if (holder := self._holders.get(frame.id)) is not None:
                     holder.woken(frame.wakes)

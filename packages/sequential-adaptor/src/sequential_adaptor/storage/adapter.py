@@ -162,7 +162,11 @@ class StorageAdapter(ABC):
         return datetime.now(UTC)
 
     async def wait_for_work(self, timeout: float) -> None:
-        """Return early when there may be work, or after ``timeout`` seconds."""
+        """Return early when there may be work, or after ``timeout`` seconds.
+
+        A commit that makes a stack run due, or wakes a frame, by whatever process, is noticed within some 10 ms where the
+        store allows it; one that makes nothing due need not be, and costs those who work less if it is not.
+        """
         await self._single_process.wait_for_work(timeout)
 
     # ---- housekeeping for people; an adapter may do without

@@ -1,0 +1,353 @@
+"""What a person gets from ``Engine``: results, errors, the same run for the same id, cancelling, events, children."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from sequential_adaptor import (
+    ConfigurationError,
+    Engine,
+    InvalidId,
+    InvalidValue,
+    RecordExists,
+    RecordNotFound,
+    ServiceClient,
+    ServiceError,
+    TaskCancelled,
+    TaskFailed,
+    TaskFunctionNotFound,
+)
+from sequential_adaptor.testing.strategies import json_values
+
+FALSY: list[Any] = [0, False, "", [], {}, None, -0.0]
+
+
+class Echo:
+    """A service: ``give`` returns its parameter; ``fail`` fails so many times, then gives the number of attempts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def give(self, value: Any) -> Any:
+        self.calls += 1
+        return value
+
+    async def fail(self, times: int) -> int:
+        self.calls += 1
+        if self.calls <= times:
+            raise ServiceError("busy", retryable=True, retry_after=0.01)
+        return self.calls
+
+    async def hang(self) -> None:
+        self.calls += 1
+        await asyncio.sleep(60)
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, echo: Echo) -> AsyncIterator[Engine]:
+    async with ServiceClient() as services:
+        services.register_service("echo", echo)
+        async with Engine(f"folder:{tmp_path / 'store'}?durability=process", services=services) as engine:
+            yield engine
+
+
+# ---- values
+
+
+@pytest.mark.parametrize("value", FALSY, ids=repr)
+async def test_falsy_values_survive_as_input_as_result_of_a_call_and_of_a_task(engine: Engine, value: Any) -> None:
+    await engine.publish("give", 'async def main(value):\n    return await call_host_tool("echo", "give", [value])')
+    handle = await engine.submit("give", value)
+    result = await engine.run("give", value, id=handle.id)
+    assert repr(result) == repr(value)
+    [call] = await handle.calls()
+    assert repr(call.result) == repr(value)
+    assert repr((await handle.record()).input) == repr(value)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=json_values())
+async def test_whatever_is_json_goes_through_a_task_as_it_is(engine: Engine, value: Any) -> None:
+    await engine.publish("same", "async def main(value):\n    return value")
+    assert repr(await engine.run("same", value)) == repr(value)
+
+
+async def test_an_input_that_is_not_json_is_refused_with_its_path_and_nothing_is_stored(engine: Engine) -> None:
+    await engine.publish("same", "async def main(value):\n    return value")
+    with pytest.raises(InvalidValue, match=r"\$\.input\.a\[1\]: a set has no order"):
+        await engine.submit("same", {"a": [1, {2}]}, id="bad")
+    with pytest.raises(RecordNotFound):
+        await engine.handle("bad").record()
+
+
+# ---- runs
+
+
+async def test_the_same_id_is_the_same_run(engine: Engine, echo: Echo) -> None:
+    await engine.publish("give", 'async def main(value):\n    return await call_host_tool("echo", "give", [value])')
+    assert await engine.run("give", 1, id="once") == 1
+    assert await engine.run("give", 1, id="once") == 1
+    assert echo.calls == 1
+    with pytest.raises(RecordExists, match="'once' exists already"):
+        await engine.submit("give", 2, id="once")
+
+
+async def test_many_submissions_of_one_id_at_once_are_one_run(engine: Engine, echo: Echo) -> None:
+    await engine.publish("give", 'async def main(value):\n    return await call_host_tool("echo", "give", [value])')
+    handles = await asyncio.gather(*(engine.submit("give", 1, id="once") for _ in range(20)))
+    await engine.work(until_idle=True)
+    assert [await handle.result() for handle in handles] == [1] * 20
+    assert echo.calls == 1
+
+
+async def test_a_failed_task_raises_its_own_error_with_its_own_lines(engine: Engine) -> None:
+    await engine.publish("broken", "async def main():\n    x = 1\n    return x / 0\n")
+    with pytest.raises(TaskFailed, match="ZeroDivisionError: division by zero") as raised:
+        await engine.run("broken")
+    assert "return x / 0" in (raised.value.traceback or "")
+    assert "sequential_adaptor" not in (raised.value.traceback or "").replace("sequential_task", "")
+
+
+async def test_a_result_that_is_waited_for_in_vain_goes_on(engine: Engine) -> None:
+    await engine.publish("slow", "import asyncio\nasync def main():\n    await asyncio.sleep(0.3)\n    return 'done'")
+    handle = await engine.submit("slow")
+    with pytest.raises(TimeoutError):
+        await handle.result(timeout=0.05)
+    with pytest.raises(TimeoutError):
+        await engine.run("slow", id=handle.id, timeout=0.1)
+    assert await engine.run("slow", id=handle.id) == "done"
+
+
+async def test_a_run_keeps_the_version_it_started_with(engine: Engine) -> None:
+    await engine.publish("versioned", "async def main():\n    return 1")
+    handle = await engine.submit("versioned")
+    await engine.publish("versioned", "async def main():\n    return 2")
+    await engine.work(until_idle=True)
+    assert await handle.result() == 1
+    assert await engine.run("versioned") == 2
+
+
+async def test_a_function_is_published_with_the_modules_beside_it(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("def twice(x):\n    return x * 2\n")
+    (tmp_path / "job.py").write_text("import helper\nasync def main(x):\n    return helper.twice(x)\n")
+    await engine.publish("job", tmp_path / "job.py")
+    (tmp_path / "helper.py").write_text("broken (")
+    assert await engine.run("job", 21) == 42
+
+
+@pytest.mark.parametrize("id", ["", "../x", "a b", "x" * 65, "é", "a\n", 7])
+async def test_an_id_that_is_none_is_refused(engine: Engine, id: Any) -> None:
+    await engine.publish("same", "async def main(value):\n    return value")
+    with pytest.raises(InvalidId, match="run id"):
+        await engine.submit("same", 1, id=id)
+
+
+async def test_what_is_not_there_is_named_with_the_remedy(engine: Engine) -> None:
+    with pytest.raises(TaskFunctionNotFound, match="sequential publish"):
+        await engine.run("nothing")
+    with pytest.raises(RecordNotFound, match="no TaskRun 'nobody'"):
+        await engine.handle("nobody").result()
+    with pytest.raises(ConfigurationError, match="not open"):
+        _ = Engine().adapter
+
+
+def test_the_engine_serves_code_that_is_not_async(tmp_path: Path) -> None:
+    engine = Engine(f"folder:{tmp_path}?durability=process")
+    engine.publish_sync("add", "async def main(a, b):\n    return a + b")
+    assert engine.run_sync("add", {"a": 1, "b": 2}) == 3
+    run_id = engine.submit_sync("add", {"a": 3, "b": 4})
+    engine.work_sync(until_idle=True)
+    assert engine.result_sync(run_id) == 7
+
+    async def wrong() -> None:
+        engine.run_sync("add", {"a": 1, "b": 2})
+
+    with pytest.raises(ConfigurationError, match="await the method itself"):
+        asyncio.run(wrong())
+
+
+# ---- calls that fail
+
+
+async def test_a_call_is_tried_again_until_it_succeeds_and_its_failures_are_counted(engine: Engine, echo: Echo) -> None:
+    await engine.publish("try", 'async def main(times):\n    return await call_host_tool("echo", "fail", [times])')
+    handle = await engine.submit("try", 2)
+    assert await engine.run("try", 2, id=handle.id, timeout=30) == 3
+    [call] = await handle.calls()
+    assert (call.attempts, call.status) == (2, "completed")
+
+
+async def test_a_call_that_keeps_failing_ends_inside_the_task_at_its_line(tmp_path: Path, echo: Echo) -> None:
+    async with ServiceClient() as services:
+        services.register_service("echo", echo, attempts=2)
+        async with Engine(f"folder:{tmp_path}?durability=process", services=services) as engine:
+            code = (
+                "async def main():\n    try:\n        await call_host_tool('echo', 'fail', [9])\n"
+                "    except Exception as error:\n        return [type(error).__name__, error.retryable]\n"
+            )
+            await engine.publish("try", code)
+            assert await engine.run("try", timeout=30) == ["ServiceError", True]
+    assert echo.calls == 2
+
+
+async def test_a_call_that_backs_off_for_long_is_left_to_any_worker(engine: Engine, echo: Echo) -> None:
+    async def fail_once(method: str, params: Any) -> str:
+        echo.calls += 1
+        if echo.calls == 1:
+            raise ServiceError("busy", retryable=True, retry_after=1.5)
+        return "done"
+
+    engine.services.register_service("late", fail_once)
+    await engine.publish("late", 'async def main():\n    return await call_host_tool("late", "x", [])')
+    handle = await engine.submit("late")
+    await engine.work(until_idle=True)
+    assert await handle.result() == "done"
+    [call] = await handle.calls()
+    assert (call.attempts, call.token) == (1, 1)  # it was claimed by itself: no longer covered by the frame's claim
+
+
+# ---- side by side
+
+
+async def test_calls_beyond_the_hands_of_a_worker_are_handed_out_and_all_end(engine: Engine, echo: Echo) -> None:
+    code = (
+        "import asyncio\n"
+        "async def main(n):\n"
+        "    calls = [call_host_tool('echo', 'give', [i]) for i in range(n)]\n"
+        "    return sum(await asyncio.gather(*calls))\n"
+    )
+    await engine.publish("many", code)
+    handle = await engine.submit("many", 40)
+    await engine.work(concurrency=4, until_idle=True)
+    assert await handle.result() == sum(range(40))
+    calls = await handle.calls()
+    assert echo.calls == 40
+    assert sorted(call.position or 0 for call in calls) == list(range(40))
+    assert any(call.token for call in calls)  # some were claimed by themselves
+
+
+async def test_tasks_run_side_by_side(engine: Engine) -> None:
+    await engine.publish("nap", "import asyncio\nasync def main():\n    await asyncio.sleep(0.4)")
+    handles = [await engine.submit("nap") for _ in range(20)]
+    began = time.monotonic()
+    await engine.work(until_idle=True)
+    assert time.monotonic() - began < 5
+    for handle in handles:
+        assert await handle.result() is None
+
+
+# ---- cancel, events, children
+
+CLEANS_UP = """
+import asyncio
+async def main():
+    try:
+        await call_host_tool("echo", "hang")
+    finally:
+        await call_host_tool("echo", "give", ["cleaned"])
+"""
+
+
+async def test_a_cancelled_task_cleans_up_and_is_cancelled(engine: Engine, echo: Echo) -> None:
+    await engine.publish("hangs", CLEANS_UP)
+    handle = await engine.submit("hangs")
+    working = asyncio.create_task(engine.work(until_idle=True))
+    while not echo.calls:
+        await asyncio.sleep(0.01)
+    await handle.cancel()
+    await handle.cancel()
+    with pytest.raises(TaskCancelled):
+        await handle.result(timeout=10)
+    await working
+    hang, cancel, give = sorted(await handle.calls(), key=lambda call: (call.operation != "echo.hang", call.operation))
+    assert (hang.status, cancel.operation, give.result) == ("cancelled", "cancel", "cleaned")
+
+
+async def test_a_run_that_nobody_works_on_is_cancelled_by_force_at_once(engine: Engine, echo: Echo) -> None:
+    await engine.publish("hangs", CLEANS_UP)
+    handle = await engine.submit("hangs")
+    await handle.cancel(force=True)
+    with pytest.raises(TaskCancelled):
+        await handle.result(timeout=1)
+    await engine.work(until_idle=True)
+    assert echo.calls == 0
+    await handle.cancel(force=True)
+    await handle.cancel()
+
+
+async def test_the_holder_of_a_run_that_is_cancelled_by_force_is_refused(engine: Engine, echo: Echo) -> None:
+    await engine.publish(
+        "gives", "import asyncio\nasync def main():\n" + "    await call_host_tool('echo', 'give', [1])\n" * 500
+    )
+    handle = await engine.submit("gives")
+    working = asyncio.create_task(engine.work(until_idle=True))
+    while not echo.calls:
+        await asyncio.sleep(0.005)
+    await handle.cancel(force=True)
+    await asyncio.wait_for(working, 10)
+    assert echo.calls < 500
+    assert (await handle.record()).status == "cancelled"
+
+
+async def test_events_are_kept_and_taken_first_in_first_out(engine: Engine) -> None:
+    code = (
+        "async def main():\n"
+        "    first = await wait_for_event('approved')\n"
+        "    second = await wait_for_event('approved')\n"
+        "    return [first, second]\n"
+    )
+    await engine.publish("waits", code)
+    handle = await engine.submit("waits")
+    await handle.send("approved", {"by": "A"})
+    await engine.work(until_idle=True)
+    assert (await handle.record()).status == "suspended"
+    await handle.send("approved", 0)
+    await engine.work(until_idle=True)
+    assert await handle.result() == [{"by": "A"}, 0]
+    with pytest.raises(ConfigurationError, match="nobody is left to take"):
+        await handle.send("approved", 1)
+
+
+async def test_children_give_their_results_and_errors_to_their_parent(engine: Engine) -> None:
+    await engine.publish(
+        "child", "async def main(n):\n    if n < 0:\n        raise ValueError('negative')\n    return n * 2"
+    )
+    code = (
+        "import asyncio\n"
+        "async def main():\n"
+        "    found = await asyncio.gather(*(run_task('child', n) for n in range(5)))\n"
+        "    try:\n        await run_task('child', -1)\n"
+        "    except Exception as error:\n        found.append(str(error))\n"
+        "    return found\n"
+    )
+    await engine.publish("parent", code)
+    *numbers, error = await engine.run("parent", timeout=30)
+    assert numbers == [0, 2, 4, 6, 8]
+    assert "negative" in error
+
+
+async def test_a_cancelled_parent_takes_its_children_along(engine: Engine, echo: Echo) -> None:
+    await engine.publish("child", CLEANS_UP)
+    await engine.publish("parent", "async def main():\n    await run_task('child')")
+    handle = await engine.submit("parent")
+    working = asyncio.create_task(engine.work(until_idle=True))
+    while not echo.calls:
+        await asyncio.sleep(0.01)
+    await handle.cancel()
+    with pytest.raises(TaskCancelled):
+        await handle.result(timeout=10)
+    await asyncio.wait_for(working, 10)
+    [child] = await engine.adapter.query_task_runs({"task_identifier": "child"})
+    assert child.status == "cancelled"
