@@ -73,8 +73,7 @@ class Dispatcher:
             finally:
                 self.stop()
                 await self._finish(grace)
-                for holder in self._kept.values():
-                    await holder.close()
+                await self._forget()
 
     async def see_to(self, ids: Collection[str] | None, *, limit: int = 1) -> list[StackRun]:
         """Claim what is due now, among ``ids`` only where they are given; see to it once, and return it."""
@@ -83,6 +82,7 @@ class Dispatcher:
             for claim in claims:
                 self._start(claim)
             await asyncio.gather(*self._jobs.values())
+            await self._forget()
             return [claim.stack_run for claim in claims]
 
     # ---- claiming
@@ -206,6 +206,11 @@ class Dispatcher:
         if len(self._kept) > self._concurrency * 2:
             _, oldest = self._kept.popitem(last=False)
             await oldest.close()
+
+    async def _forget(self) -> None:
+        for holder in self._kept.values():
+            await holder.close()
+        self._kept.clear()
 
     async def _perform(self, claim: Claim) -> None:
         """Perform a call that was handed out, and wake its frame."""

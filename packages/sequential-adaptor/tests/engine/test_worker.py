@@ -1,0 +1,185 @@
+"""Workers stop cleanly, take over from the dead, give up what kills them, and leave to others what is not theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequential_adaptor import (
+    ConfigurationError,
+    Engine,
+    FolderAdapter,
+    ServiceClient,
+    TaskFailed,
+    Worker,
+)
+from sequential_adaptor.engine import rules
+
+NAPS = "async def main(n):\n    return [await call_host_tool('naps', 'take', [i]) for i in range(n)]"
+
+
+class Naps:
+    """Calls that take as long as they are told to."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.begun = 0
+
+    async def take(self, number: int) -> int:
+        self.begun += 1
+        await asyncio.sleep(self.seconds)
+        return number
+
+
+def storage(path: Path) -> str:
+    return f"folder:{path}?durability=process"
+
+
+async def worker_process(path: Path, *, concurrency: int = 32, until_idle: bool = False) -> asyncio.subprocess.Process:
+    worker = f"Worker({storage(path)!r}, concurrency={concurrency}).run({until_idle})"
+    code = f"import asyncio\nfrom sequential_adaptor import Worker\nasyncio.run({worker})"
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+
+
+async def test_a_worker_that_is_stopped_ends_the_call_that_is_on_its_way_and_gives_back_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        naps = Naps(0.2)
+        services.register_service("naps", naps)
+        await engine.publish("naps", NAPS)
+        handle = await engine.submit("naps", 50)
+        worker = Worker(engine.adapter, services=services)
+        working = asyncio.create_task(worker.run())
+        while naps.begun < 2:
+            await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.wait_for(working, 5)
+        done = [call for call in await handle.calls() if call.status == "completed"]
+        assert len(done) == naps.begun
+        [claim] = await engine.adapter.claim_stack_runs("the next")  # at once: nobody's lease is waited for
+        assert claim.stack_run.id == handle.id
+
+
+async def test_sigterm_ends_a_worker_cleanly_and_the_next_goes_on_at_once(tmp_path: Path) -> None:
+    code = (
+        "import asyncio\nasync def main():\n"
+        "    for n in range(4):\n        print(n)\n        await asyncio.sleep(0.2)\n    return 'done'"
+    )
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("counts", code)
+        handle = await engine.submit("counts")
+        child = await worker_process(tmp_path)
+        while (await handle.record()).status == "pending":
+            await asyncio.sleep(0.02)
+        child.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(child.wait(), 15) == 0
+        began = time.monotonic()
+        await asyncio.wait_for(engine.work(until_idle=True), 20)
+        assert time.monotonic() - began < 15  # and not the 30 seconds of a lease
+        assert await handle.result() == "done"
+        logs = [(await engine.adapter.get_stack_run(handle.id)).log or []]  # type: ignore[union-attr]  # it is there
+        logs += [call.log or [] for call in await handle.calls()]
+        assert sorted(line for log in logs for line in log) == ["0", "1", "2", "3"]
+
+
+async def test_a_worker_waits_for_the_lease_of_a_dead_one_and_then_goes_on(tmp_path: Path) -> None:
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("quick", "async def main():\n    return 1")
+        handle = await engine.submit("quick")
+        await engine.adapter.claim_stack_runs("dead", lease=0.5)
+        await asyncio.wait_for(engine.work(until_idle=True), 10)
+        assert await handle.result() == 1
+
+
+async def test_a_frame_that_kills_its_workers_is_given_up_and_says_so(tmp_path: Path) -> None:
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("killer", "async def main():\n    return 1")
+        handle = await engine.submit("killer")
+        for _ in range(rules.CLAIMS_WITHOUT_PROGRESS):
+            await engine.adapter.update_stack_run(handle.id, worker=None, lease_expires_at=None)
+            assert await engine.adapter.claim_stack_runs("victim", lease=60)
+        await engine.adapter.update_stack_run(handle.id, worker=None, lease_expires_at=None)
+        await engine.work(until_idle=True)
+        with pytest.raises(TaskFailed, match="claimed 26 times in a row") as raised:
+            await handle.result()
+        assert raised.value.error["dead"] is True
+
+
+async def test_a_killed_worker_uses_up_no_attempt(tmp_path: Path) -> None:
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        services.register_service("naps", Naps(0.0), attempts=1)
+        await engine.publish("naps", NAPS)
+        handle = await engine.submit("naps", 1)
+        for _ in range(3):
+            await engine.adapter.claim_stack_runs("dead", lease=60)
+            await engine.adapter.update_stack_run(handle.id, worker=None, lease_expires_at=None)
+        await engine.work(until_idle=True)
+        assert await handle.result() == [0]
+
+
+async def test_a_run_whose_runner_is_not_installed_is_left_to_others(tmp_path: Path, caplog: Any) -> None:
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("odd", "code", runner="nowhere")
+        handle = await engine.submit("odd")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(engine.work(until_idle=True), 1)
+        assert (await handle.record()).status == "pending"
+        assert "no runner 'nowhere'" in caplog.text
+
+
+async def test_a_run_whose_function_is_not_stored_fails(tmp_path: Path) -> None:
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.adapter.create_task_run({"id": "run", "task_identifier": "gone", "version": "0" * 64})
+        await engine.adapter.create_stack_run({"task_run_id": "run"})
+        await engine.work(until_idle=True)
+        with pytest.raises(TaskFailed, match="TaskFunctionNotFound"):
+            await engine.handle("run").result()
+
+
+async def test_a_call_that_outlasts_its_lease_is_sent_once(tmp_path: Path) -> None:
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        naps = Naps(1.2)
+        services.register_service("naps", naps)
+        await engine.publish("naps", NAPS)
+        handle = await engine.submit("naps", 1)
+        workers = [Worker(engine.adapter, lease=0.4, services=services) for _ in range(2)]
+        await asyncio.gather(*(worker.run(until_idle=True) for worker in workers))
+        assert (await handle.result(), naps.begun) == ([0], 1)
+
+
+async def test_an_idle_worker_starts_a_task_soon(tmp_path: Path) -> None:
+    async with FolderAdapter(tmp_path, durability="process") as store, Engine(store) as engine:
+        await engine.publish("quick", "async def main():\n    return 1")
+        worker = Worker(store)
+        working = asyncio.create_task(worker.run())
+        await asyncio.sleep(0.3)
+        assert worker.moved == 0
+        handle = await engine.submit("quick")
+        assert await handle.result(timeout=10) == 1
+        worker.stop()
+        await asyncio.wait_for(working, 5)
+
+
+@pytest.mark.parametrize("options", [{"concurrency": 0}, {"concurrency": "4"}, {"lease": 0}, {"lease": 1e9}])
+def test_settings_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Worker("folder:x", **options)
+
+
+async def test_two_workers_in_two_processes_share_a_store(tmp_path: Path) -> None:
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("pid", "import os\nasync def main():\n    return await step(os.getpid)")
+        handles = [await engine.submit("pid") for _ in range(60)]
+        children = [await worker_process(tmp_path, concurrency=2, until_idle=True) for _ in range(2)]
+        for child in children:
+            assert await asyncio.wait_for(child.wait(), 60) == 0
+        assert {await handle.result(1) for handle in handles} <= {child.pid for child in children}
+        assert os.getpid() not in {await handle.result(1) for handle in handles}
