@@ -56,14 +56,16 @@ async def main(count: int) -> None:
         for each in outcomes:
             turn = await session.take(each)
         live.append(time.process_time() - started)
-        assert turn.ending is not None and turn.ending.result == count * (count + 1) // 2
+        assert turn.ending is not None
+        assert turn.ending.result == count * (count + 1) // 2
         await session.close()
     for _ in range(3):
         session = runner.session(Assignment(function, "run", "run", count, state, STARTED))
         started = time.process_time()
         turn = await session.start(outcomes)
         replay.append(time.process_time() - started)
-        assert turn.ending is not None and turn.ending.result == count * (count + 1) // 2
+        assert turn.ending is not None
+        assert turn.ending.result == count * (count + 1) // 2
         await session.close()
     print(f"live step      {min(live) / count * 1e6:6.1f} µs CPU")
     print(f"replayed call  {min(replay) / count * 1e6:6.1f} µs CPU   ({count} calls: {min(replay) * 1e3:.1f} ms)")
