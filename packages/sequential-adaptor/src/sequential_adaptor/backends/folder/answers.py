@@ -54,7 +54,7 @@ def task_runs(store: Store, query: Query[TaskRun]) -> Page[TaskRun]:
 def _runs(store: Store, query: Query[TaskRun], *, whole: bool) -> Iterator[TaskRun]:
     state = store.state
     with state.lock:
-        ids = list(query.where["id"]) if "id" in query.where else state.run_ids()
+        ids = list(query.where["id"]) if "id" in query.where else _that_may_match(store, query.where)
     for id in ids:
         with state.lock:
             row = state.task_run(id) if whole or state.is_at_hand(id) else Listing.decode(state.listings[id]).run
@@ -73,8 +73,10 @@ def _complete(store: Store, row: TaskRun) -> TaskRun:
 
 def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Page[StackRun]:
     """The answer to a query for stack runs, from the runs that :func:`groups_asked` names."""
-    rows = (row for id in runs for row in _rows(store, id) if matches(query.where, row))
-    return answer(query, rows, unseal)
+    found = (
+        _by_id(store, query.where["id"]) if "id" in query.where else (row for id in runs for row in _rows(store, id))
+    )
+    return answer(query, (row for row in found if matches(query.where, row)), unseal)
 
 
 def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
@@ -88,10 +90,16 @@ def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
         if "parent_stack_run_id" in where and None not in where["parent_stack_run_id"]:
             roots = [root_of(id) for id in where["parent_stack_run_id"]]
             return _known(store, [*roots, *(id for root in roots for id in state.adopted.get(root, ()))])
-        if "status" in where and STACK_RUN.ended.isdisjoint(where["status"]):
-            unended = [id for id, line in state.listings.items() if id not in state.warm and has_unended(line)]
-            return [*state.warm, *unended]
+        return _that_may_match(store, where)
+
+
+def _that_may_match(store: Store, where: Mapping[str, tuple[Any, ...]]) -> list[str]:
+    """All runs, or where only what has not ended is asked for, those with something that has not."""
+    state = store.state
+    if "status" not in where or not STACK_RUN.ended.isdisjoint(where["status"]):
         return state.run_ids()
+    unended = [id for id, line in state.listings.items() if id not in state.warm and has_unended(line)]
+    return [*state.warm, *unended]
 
 
 def pending_calls(store: Store, now: datetime) -> list[StackRun]:
@@ -105,6 +113,12 @@ def pending_calls(store: Store, now: datetime) -> list[StackRun]:
 def _known(store: Store, ids: Iterable[str]) -> list[str]:
     state = store.state
     return [id for id in dict.fromkeys(ids) if id in state.warm or id in state.listings]
+
+
+def _by_id(store: Store, ids: Iterable[str]) -> list[StackRun]:
+    with store.state.lock:
+        found = [store.state.stack_run(id) for id in dict.fromkeys(ids)]
+    return [row for row in found if row is not None]
 
 
 def _rows(store: Store, id: str) -> list[StackRun]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sequential_adaptor.backends.folder.entries import Entry, Op, whole
-from sequential_adaptor.backends.folder.rows import Kind, Row, Run, changed, unseal
+from sequential_adaptor.backends.folder.rows import Kind, Row, changed, unseal
 from sequential_adaptor.backends.folder.state import State
 from sequential_adaptor.errors import ClaimLost, RecordExists, RecordNotFound, StorageDamaged
 from sequential_adaptor.lifecycles import STACK_RUN
@@ -109,14 +109,16 @@ class Draft:
         after: Row = changed_record(row, changes, self.now)
         if isinstance(after, StackRun) and after.task_run_id != getattr(row, "task_run_id", None):
             return self._store(after)
-        return self._change(after, (*changes, "updated_at"))
+        self._change(after, (*changes, "updated_at"))
+        return after
 
     def _wake(self, id: str) -> Row:
         row = self._existing(StackRun, id)
         if not isinstance(row, StackRun) or row.status in STACK_RUN.ended:
             return row
         after = changed(row, {"due_at": self.now, "wakes": row.wakes + 1, "updated_at": self.now})
-        return self._change(after, ("due_at", "wakes", "updated_at"))
+        self._change(after, ("due_at", "wakes", "updated_at"))
+        return after
 
     # ---- claims
 
@@ -128,7 +130,9 @@ class Draft:
 
     def _claim(self, row: StackRun, worker: str, expires_at: datetime) -> StackRun:
         fields = {"worker": worker, "token": row.token + 1, "lease_expires_at": expires_at}
-        return self._change(changed(row, fields), fields)
+        claimed = changed(row, fields)
+        self._change(claimed, fields)
+        return claimed
 
     def _due(self, limit: int) -> list[StackRun]:
         found: list[StackRun] = []
@@ -167,7 +171,9 @@ class Draft:
         return found
 
     def _extend(self, row: StackRun, expires_at: datetime) -> StackRun:
-        return self._change(changed(row, {"lease_expires_at": expires_at}), ("lease_expires_at",))
+        extended = changed(row, {"lease_expires_at": expires_at})
+        self._change(extended, ("lease_expires_at",))
+        return extended
 
     # ---- rows
 
@@ -187,10 +193,8 @@ class Draft:
         self._changes[type(row), row.id] = row
         return row
 
-    def _change(self, row: Run, names: Collection[str]) -> Run:
+    def _change(self, row: Row, names: Collection[str]) -> None:
         group = row.task_run_id if isinstance(row, StackRun) else row.id
         fields = {name: getattr(row, name) for name in names}
-        kind = type(row)
-        self._entry.ops.append(Op(kind, group, row.id, fields, False))
-        self._changes[kind, row.id] = row
-        return row
+        self._entry.ops.append(Op(type(row), group, row.id, fields, False))
+        self._changes[type(row), row.id] = row

@@ -55,6 +55,15 @@ def load(path: Path) -> Index:
     return index
 
 
+def load_if_good(path: Path) -> Index | None:
+    """The index, if there is one with at least one good block."""
+    try:
+        index = load(path)
+    except FileNotFoundError:
+        return None
+    return index if index.end else None
+
+
 def _blocks(data: bytes) -> Iterable[tuple[int, int, int]]:
     """Where each block begins, where its footer begins, and where it ends."""
     start = 0
@@ -82,6 +91,14 @@ def write(path: Path, disk: Disk, listings: Iterable[bytes], commits: Iterable[s
     lines = list(listings)
     disk.replace(path, _block(lines, commits, covers, len(lines)), sync=True)
     disk.sync_path(path.parent)
+
+
+def is_sound(path: Path) -> bool:
+    """Whether every block is good: then what is added behind them will be found."""
+    try:
+        return load(path).end == path.stat().st_size
+    except FileNotFoundError:
+        return False
 
 
 def append(path: Path, disk: Disk, lines: list[bytes], commits: Iterable[str], covers: int, runs: int) -> bool:

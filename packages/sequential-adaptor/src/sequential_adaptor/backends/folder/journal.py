@@ -66,24 +66,22 @@ class Journal:
     def follow(self, *, locked: bool) -> Iterator[tuple[int, bytes]]:
         """The entries written since, by whomever, each with its generation.
 
-        Without the lock it stops where somebody may be writing. With the lock nobody is: an unfinished write is wiped
+        Without the lock it stops where somebody may be writing. With it nobody is: an unfinished write is wiped
         away (it was never acknowledged), and anything else that is not a good line is :class:`StorageDamaged`.
         """
-        while lines := self._read_lines():
+        while (lines := self._read_lines()) or (locked and self._mend(_PEEK)):
             for line in lines:
                 if line.body.startswith(b"{"):
                     yield self.generation, line.body
-            if lines[-1].body.startswith(b"next "):
+            if lines and lines[-1].body.startswith(b"next "):
                 self.open(int(lines[-1].body[5:]))
         self.suspect = False
-        if locked:
-            self._judge(_PEEK)
-        elif self.has_news():
+        if not locked and self.has_news():
             self.suspect = b"\n" in os.pread(self._fd, _READ, self.position)
 
     def check_end(self) -> None:
         """Judge everything behind the last line, as :meth:`follow` does for what follows it closely. Needs the lock."""
-        self._judge(os.fstat(self._fd).st_size)
+        self._mend(os.fstat(self._fd).st_size)
 
     def _read_lines(self) -> list[Line]:
         """The good lines of the next piece; at least one where there is one, however long."""
@@ -111,19 +109,20 @@ class Journal:
             self.durable = max(self.durable, lines[-1].durable)
         return lines
 
-    def _judge(self, reach: int) -> None:
+    def _mend(self, reach: int) -> bool:
+        """Judge what is behind the last good line; whether that made a good line of it."""
         size = os.fstat(self._fd).st_size
         if size <= self.position:
             raise self._cut(size)
         if os.pread(self._fd, reach, self.position).strip(b"\0") == b"":
-            return
+            return False
         rest = os.pread(self._fd, size - self.position, self.position)
         if not rest.endswith(b"\0"):
             raise self._cut(size)
         line = read_line(rest, 0, self.generation, self.position)
         if line is not None and rest[line.end - 1 - self.position :].strip(b"\0") == b"":
             os.pwrite(self._fd, b"\n", line.end - 1)  # only its newline was not written
-            return
+            return True
         if not is_unfinished(rest, self.generation, self.position):
             raise self._damaged(f"the line at byte {self.position} does not match its checksum")
         found = rest.rstrip(b"\0")
@@ -134,6 +133,7 @@ class Journal:
             self.position,
         )
         os.pwrite(self._fd, bytes(len(found)), self.position)
+        return False
 
     def _cut(self, size: int) -> StorageDamaged:
         return self._damaged(f"it was cut off at byte {size}: the NUL bytes that end a segment are missing")
@@ -141,8 +141,8 @@ class Journal:
     def _damaged(self, what: str) -> StorageDamaged:
         path = self._paths.segment(self.generation)
         return StorageDamaged(
-            f"{path}: {what}. Restore the file from a backup; or delete the folder {self._paths.store} to go on from the"
-            " readable files, which may lack what was written in the last second"
+            f"{path}: {what}. Restore the file from a backup; or delete the folder {self._paths.store} to go on from"
+            " the readable files, which may lack what was written in the last second"
         )
 
     # ---- writing: all of it needs the lock, and everything followed

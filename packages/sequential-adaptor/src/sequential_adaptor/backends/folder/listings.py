@@ -9,7 +9,7 @@ from typing import Any
 from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.rows import root_of
 from sequential_adaptor.backends.folder.schedule import Slot
-from sequential_adaptor.lifecycles import STACK_RUN
+from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
 from sequential_adaptor.records import JSON_FIELDS, TaskRun, field_names, from_json, to_json
 
 _FIELDS = tuple(name for name in field_names(TaskRun) if name not in JSON_FIELDS[TaskRun])
@@ -42,6 +42,8 @@ class Listing:
 def listing_line(group: Group) -> bytes:
     """The line of a group."""
     slots, strays, adopted, flags = [], [], set(), 0
+    if group.run is not None and group.run.status not in TASK_RUN.ended:
+        flags |= _UNENDED
     for row in group.stack_runs():
         if row.status not in STACK_RUN.ended:
             flags |= _UNENDED

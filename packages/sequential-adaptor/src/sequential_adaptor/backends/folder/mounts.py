@@ -27,14 +27,11 @@ def check_file_system(folder: Path) -> str | None:
     kind = file_system(folder, _mounts())
     if kind in SHARED:
         raise ConfigurationError(
-            f"{folder} is on a network file system ({kind}), where locks and caches of several machines cannot be relied on."
-            "
-            " Use a local disk, or a database that is made to be shared: supabase"
+            f"{folder} is on a network file system ({kind}), where locks and caches of several machines"
+            " cannot be relied on. Use a local disk, or a database that is made to be shared: supabase"
         )
     if kind is not None and kind.partition(".")[0] in OUTSIDE:
-        return (
-            f"{folder} is on {kind}: whether a commit survives a power loss is up to what is behind it; prefer a local disk"
-        )
+        return f"{folder} is on {kind}: whether a commit survives a power loss is up to what is behind it"
     return None
 
 

@@ -15,8 +15,8 @@ from sequential_adaptor.backends.folder.record_files import damaged, read_checke
 _log = logging.getLogger("sequential_adaptor.folder")
 
 
-def rebuild(paths: Paths, disk: Disk, segments: Sequence[int]) -> int:
-    """Write an index of the files that are there; say which generations of the journal it covers.
+def rebuild(paths: Paths, disk: Disk, segments: Sequence[int]) -> None:
+    """Write an index of the files that are there.
 
     The whole journal that is left is read on top of it: that writes the same values once more where the files have
     them.
@@ -26,7 +26,6 @@ def rebuild(paths: Paths, disk: Disk, segments: Sequence[int]) -> int:
     if lines:
         _log.info("%s: made the index again from %d runs", paths.index, len(lines))
     index.write(paths.index, disk, lines, [], covers)
-    return covers
 
 
 def _groups(paths: Paths) -> Iterator[Group]:

@@ -56,11 +56,11 @@ class Service:
             self.bell.ring()
 
     def _tidy(self) -> None:
-        if self.keeper.has_saved or self.store.state.unsaved:
-            self.keeper.save(everything=True)
+        saving = self.keeper.saving
         if self.store.journal.position > _WORTH_CUTTING:
-            self.store.rotate()
             self.keeper.checkpoint()
+        if saving.has_saved or self.store.state.unsaved:
+            saving.save(everything=True)
 
     def look(self) -> bool:
         """Whether something has become due, or another process has written something."""

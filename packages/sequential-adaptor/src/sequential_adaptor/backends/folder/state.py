@@ -151,7 +151,7 @@ class State:
     def _lacks(self, op: Op) -> StorageDamaged:
         return StorageDamaged(
             f"the journal in {self._paths.store} changes {op.kind.__name__} {op.id},"
-            f" which {self._paths.part(op.group, 0)} and the files beside it lack. Restore them (git checkout, a backup)"
+            f" which {self._paths.part(op.group, 0)} and the files beside it lack. Restore them from a backup"
         )
 
     # ---- cooling

@@ -16,6 +16,7 @@ from sequential_adaptor.backends.folder import index
 from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.drafts import Draft
 from sequential_adaptor.backends.folder.entries import Entry
+from sequential_adaptor.backends.folder.index import Index
 from sequential_adaptor.backends.folder.journal import Journal
 from sequential_adaptor.backends.folder.locks import FileLock
 from sequential_adaptor.backends.folder.paths import Paths
@@ -47,44 +48,44 @@ class Store:
     def open(self) -> None:
         """Make the store where there is none, and read it."""
         with self.commit_lock:
-            self._prepare()
-        self._load()
+            found = self._prepare()
+        self._load(found)
         with self.commit_lock, self.state.lock:
             self._follow(locked=True)
             self.journal.check_end()
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Index:
+        """The index; made again where it is missing or older than the journal."""
         segments = self.paths.segments()
-        try:
-            covers = index.load(self.paths.index).covers
-        except (FileNotFoundError, ValueError):
-            covers = -1
-        if covers < 0 or (segments and segments[0] > covers + 1):
-            covers = rebuild(self.paths, self.disk, segments)
+        found = index.load_if_good(self.paths.index)
+        if found is None or (segments and segments[0] > found.covers + 1):
+            rebuild(self.paths, self.disk, segments)
+            found = index.load(self.paths.index)
         if not segments:
-            if covers > 0:
+            if found.covers > 0:
                 raise StorageDamaged(
                     f"{self.paths.store}: the journal is gone. Restore the folder from a backup; or delete it to go on"
-                    " from the readable files, which may lack what was written in the last second before"
+                    " from the readable files, which may lack what was written in the last second"
                 )
             self.journal.create(1)
+        return found
 
-    def _load(self) -> None:
-        """Read the index, and stand at the beginning of what it does not cover."""
+    def _load(self, found: Index) -> None:
+        """Begin with the index, at the beginning of what it does not cover."""
         deadline = time.monotonic() + _PATIENCE
-        while True:
+        while not self._open_segment(found.covers + 1):  # another process has just covered more of it
+            if time.monotonic() > deadline:
+                raise StorageDamaged(f"{self.paths.segment(found.covers + 1)}: this part of the journal is gone")
+            time.sleep(0.01)
             found = index.load(self.paths.index)
-            try:
-                self.journal.open(found.covers + 1)
-            except FileNotFoundError:  # another process has just covered more of it
-                if time.monotonic() > deadline:
-                    raise StorageDamaged(
-                        f"{self.paths.segment(found.covers + 1)}: this part of the journal is gone"
-                    ) from None
-                time.sleep(0.01)
-                continue
-            self.state.reset(found)
-            return
+        self.state.reset(found)
+
+    def _open_segment(self, generation: int) -> bool:
+        try:
+            self.journal.open(generation)
+        except FileNotFoundError:
+            return False
+        return True
 
     def close(self) -> None:
         """Give back all files. In a forked child, too."""
@@ -116,7 +117,7 @@ class Store:
                 self._apply(entry, generation)
                 news = news or is_news(entry)
         except FileNotFoundError:  # so far behind that the rest was covered meanwhile
-            self._load()
+            self._load(index.load(self.paths.index))
             self._follow(locked=locked)
             news = True
         if news:

@@ -77,13 +77,17 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while jobs := self._next_group():
-            try:
-                self._store.write(partial(_plan, jobs))
-                self._on_written()
-            except Exception as error:  # it belongs to those who wait for an answer
-                _fail(jobs, error)
-            _resolve(jobs)
+        while self._serve(self._next_group()):
+            pass
+
+    def _serve(self, jobs: Sequence[_Job]) -> bool:
+        try:
+            self._store.write(partial(_plan, jobs))
+            self._on_written()
+        except Exception as error:  # it belongs to those who wait for an answer
+            _fail(jobs, error)
+        _resolve(jobs)
+        return bool(jobs)
 
     def _next_group(self) -> list[_Job]:
         with self._wake:

@@ -1,0 +1,185 @@
+"""How the readable files and the index are written: from rows as of one moment, in an order that a crash cannot spoil.
+
+- A file whose run is in the index may be the only place of some of it: it is replaced by one that is safe already.
+- The file of a newer run may be torn after a power loss: nobody reads it, for the journal has the run in full.
+- A checkpoint makes all files safe, then lists their runs in the index, then drops the journal that is superfluous now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sequential_adaptor.backends.folder import index
+from sequential_adaptor.backends.folder.groups import Group
+from sequential_adaptor.backends.folder.listings import listing_line
+from sequential_adaptor.backends.folder.record_files import calls_bytes, head_bytes
+from sequential_adaptor.backends.folder.store import Store
+
+_BATCH = 256
+"""So many files are made safe together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file to be written, and how its bytes are made."""
+
+    group: Group
+    number: int
+    make: Callable[[], bytes]
+
+
+class Saving:
+    """Everything here is done under the files lock: one process at a time, and never an older state over a newer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_sound = False
+        self.has_saved = False
+        """Whether this process has written readable files; then it leaves none outdated when it closes."""
+
+    def save(self, *, everything: bool = False) -> None:
+        """Write the files of what this process has committed; or of all that the journal holds."""
+        state = self._store.state
+        with self._store.files_lock:
+            with state.lock:
+                self._store.refresh()
+                parts = self._take(list(state.warm) if everything else state.unsaved)
+                state.unsaved = set()
+            self._write(parts, safe=False)
+        self.has_saved = self.has_saved or bool(parts)
+
+    def checkpoint(self) -> None:
+        """Cover all segments of the journal but the last, unless another process has done it, and drop them."""
+        store, state = self._store, self._store.state
+        with store.files_lock:
+            covers = self._coverable()
+            if covers <= state.covers:
+                return
+            with state.lock:
+                store.refresh()
+                parts = self._take(list(state.warm))
+                lines = self._take_lines()
+            self._write(parts, safe=True)
+            store.disk.sync_path(store.paths.runs)
+            self._list(lines, covers)
+            for generation in store.paths.segments():
+                if generation <= covers:
+                    store.paths.segment(generation).unlink(missing_ok=True)
+
+    def _coverable(self) -> int:
+        """The last generation that can be covered; runs that another process has covered are let go of first."""
+        store = self._store
+        with store.state.lock:
+            store.refresh()
+            already = store.paths.segments()[0] - 1
+            if already > store.state.covers:
+                store.state.cool(already)
+            return store.journal.generation - 1
+
+    # ---- files
+
+    def _take(self, ids: Iterable[str]) -> list[_Part]:
+        """The changed files of runs, as of now: rows never change, so their text can be made later, unlocked."""
+        groups = [group for id in ids if (group := self._store.state.warm.get(id)) is not None]
+        return [part for group in groups for part in _take_parts(group)]
+
+    def _write(self, parts: Sequence[_Part], *, safe: bool) -> None:
+        """Write files; with ``safe`` they survive a power loss when this returns. What fails stays to be written."""
+        done = 0
+        try:
+            for start in range(0, len(parts), _BATCH):
+                batch = parts[start : start + _BATCH]
+                self._write_batch([part for part in batch if safe or part.group.stored], safe=True)
+                self._write_batch([part for part in batch if not (safe or part.group.stored)], safe=False)
+                done += len(batch)
+            if safe:
+                self._sync_rest()
+        except BaseException:
+            with self._store.state.lock:
+                for part in parts[done:]:
+                    part.group.dirty.add(part.number)
+                    self._store.state.unsaved.add(part.group.id)
+            raise
+
+    def _write_batch(self, parts: Sequence[_Part], *, safe: bool) -> None:
+        files: dict[Path, bytes] = {}
+        for part in parts:
+            path, data = self._store.paths.part(part.group.id, part.number), part.make()
+            if not _holds(path, data):
+                files[path] = data
+        self._store.disk.replace_all(files, sync=safe)
+        with self._store.state.lock:
+            for part in parts:
+                part.group.unsynced.add(part.number)
+                if safe and self._store.paths.part(part.group.id, part.number) in files:
+                    part.group.unsynced.discard(part.number)
+
+    def _sync_rest(self) -> None:
+        """Make safe what was written before, or by others."""
+        state = self._store.state
+        with state.lock:
+            found = [(group, set(group.unsynced)) for group in state.warm.values() if group.unsynced]
+        self._store.disk.sync_paths(
+            [self._store.paths.part(group.id, part) for group, parts in found for part in parts]
+        )
+        with state.lock:
+            for group, parts in found:
+                group.unsynced -= parts
+
+    # ---- the index
+
+    def _take_lines(self) -> dict[str, bytes]:
+        """Lines for the index, as of the same moment as the files."""
+        groups = [group for group in self._store.state.warm.values() if not group.listed]
+        for group in groups:
+            group.listed = True
+        return {group.id: listing_line(group) for group in groups}
+
+    def _list(self, lines: dict[str, bytes], covers: int) -> None:
+        """Put runs into the index, and let go of those that nothing was written to since."""
+        state = self._store.state
+        try:
+            self._write_index(lines, covers)
+        except BaseException:
+            with state.lock:
+                for id in lines.keys() & state.warm.keys():
+                    state.warm[id].listed = False
+            raise
+        with state.lock:
+            state.listings.update(lines)
+            for id in lines.keys() & state.warm.keys():
+                state.warm[id].stored = True
+            state.cool(covers)
+
+    def _write_index(self, lines: dict[str, bytes], covers: int) -> None:
+        path, disk, state = self._store.paths.index, self._store.disk, self._store.state
+        with state.lock:
+            commits = list(state.unindexed_commits(state.covers, covers))
+            runs = len(state.listings.keys() | lines.keys())
+        self._is_sound = self._is_sound or index.is_sound(path)
+        if self._is_sound and index.append(path, disk, list(lines.values()), commits, covers, runs):
+            return
+        with state.lock:
+            everything = {**state.listings, **lines}
+            commits = list(state.commits)[-index.REMEMBERED :]
+        index.write(path, disk, everything.values(), commits, covers)
+        self._is_sound = True
+
+
+def _take_parts(group: Group) -> Iterable[_Part]:
+    for number in sorted(group.dirty):
+        if number == 0:
+            yield _Part(group, 0, partial(head_bytes, group.id, group.run, group.frame))
+        else:
+            yield _Part(group, number, partial(calls_bytes, group.id, group.part(number)))
+    group.dirty = set()
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except FileNotFoundError:
+        return False
