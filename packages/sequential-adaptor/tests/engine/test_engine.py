@@ -351,3 +351,21 @@ async def test_a_cancelled_parent_takes_its_children_along(engine: Engine, echo:
     await asyncio.wait_for(working, 10)
     [child] = await engine.adapter.query_task_runs({"task_identifier": "child"})
     assert child.status == "cancelled"
+
+
+async def test_a_detached_child_lives_on_by_itself_under_the_id_it_was_given(engine: Engine) -> None:
+    await engine.publish("child", "async def main(n):\n    return n * 2")
+    code = "async def main(n):\n    return await run_task('child', n, id='letter-7', detached=True)"
+    await engine.publish("parent", code)
+    assert await engine.run("parent", 4) == "letter-7"
+    assert await engine.run("parent", 4) == "letter-7"  # it is there, and it is the same
+    await engine.work(until_idle=True)
+    assert await engine.handle("letter-7").result() == 8
+    with pytest.raises(TaskFailed, match="different TaskRun 'letter-7' exists"):
+        await engine.run("parent", 5)
+
+
+async def test_a_child_of_an_unknown_function_is_an_error_at_its_line(engine: Engine) -> None:
+    await engine.publish("parent", "async def main():\n    return await run_task('nobody', 1)")
+    with pytest.raises(TaskFailed, match="sequential publish FILE --name nobody"):
+        await engine.run("parent")

@@ -15,7 +15,7 @@ from sequential_adaptor.engine.holding import Holder, Left, Manner
 from sequential_adaptor.engine.idling import is_idle
 from sequential_adaptor.engine.leases import Leases
 from sequential_adaptor.engine.workbench import Workbench
-from sequential_adaptor.errors import ClaimLost, RegistryError, StorageError, TaskFunctionNotFound
+from sequential_adaptor.errors import ClaimLost, RegistryError, StorageError, StorageUnavailable, TaskFunctionNotFound
 from sequential_adaptor.outcomes import error_as_json
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage.changes import Claim
@@ -26,6 +26,8 @@ POLL = 0.5
 """Seconds after which due work is looked for even when nothing says that there is any."""
 _DEBOUNCE = 0.005
 _LOOK = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_GRACE_WHEN_CANCELLED = 1.0
 _ELSEWHERE = 30.0
 _AFTER_AN_ERROR = 5.0
 _IDLE_CHECK = 0.25
@@ -48,8 +50,10 @@ class Dispatcher:
         self._kept: OrderedDict[str, Holder] = OrderedDict()
         self._changed = asyncio.Event()
         self._looked_at = 0.0
+        self._away = _FIRST_PAUSE
         self._stopping = False
         self.moved = 0
+        self.stirred = asyncio.Event()
 
     def stop(self) -> None:
         """Claim no more, end what is on its way, and give back the rest."""
@@ -65,15 +69,30 @@ class Dispatcher:
         async with self._leases.beating():
             try:
                 while not self._stopping and not (until is not None and until()):
-                    claimed = await self._claim()
-                    if not claimed and until_idle and not self._jobs and await is_idle(self._bench):
+                    if await self._look_for_work(until_idle):
                         break
-                    if not claimed:
-                        await self._rest(_IDLE_CHECK if until_idle else POLL)
+            except asyncio.CancelledError:
+                grace = min(grace, _GRACE_WHEN_CANCELLED)
+                raise
             finally:
                 self.stop()
                 await self._finish(grace)
                 await self._forget()
+
+    async def _look_for_work(self, until_idle: bool) -> bool:
+        """Claim what there is, or rest; say whether nothing is left to do. A store that is away is waited for."""
+        try:
+            claimed = await self._claim()
+            if not claimed and until_idle and not self._jobs and await is_idle(self._bench):
+                return True
+            if not claimed:
+                await self._rest(_IDLE_CHECK if until_idle else POLL)
+            self._away = _FIRST_PAUSE
+        except StorageUnavailable as error:
+            logger.warning("%s; it is tried again in %g seconds", error, self._away)
+            await asyncio.sleep(self._away)
+            self._away = min(self._away * 2, _LONGEST_PAUSE)
+        return False
 
     async def see_to(self, ids: Collection[str] | None, *, limit: int = 1) -> list[StackRun]:
         """Claim what is due now, among ``ids`` only where they are given; see to it once, and return it."""
@@ -160,6 +179,7 @@ class Dispatcher:
             self._holders.pop(id, None)
             self._leases.discard(id)
             self._changed.set()
+            self.stirred.set()
 
     async def _carry(self, claim: Claim) -> None:
         frame = claim.stack_run

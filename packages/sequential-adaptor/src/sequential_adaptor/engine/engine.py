@@ -113,10 +113,10 @@ class Engine(Blocking):
 
     async def carry(self, handle: RunHandle, *, timeout: float | None = None, lease: float = 30.0) -> None:
         """Work on one run and its children until it has ended."""
-        ending = asyncio.create_task(handle.settle())
         bench = Workbench(self.adapter, self.services, hands=32, scope=[handle.id])
         await bench.open()
         dispatcher = Dispatcher(bench, worker_name(), concurrency=32, lease=lease, manner=_CARRY_THROUGH)
+        ending = asyncio.create_task(handle.settle(dispatcher.stirred))
         ending.add_done_callback(lambda _: dispatcher.stop())
         try:
             async with asyncio.timeout(timeout):

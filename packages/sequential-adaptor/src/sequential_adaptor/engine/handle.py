@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from sequential_adaptor import ids, values
@@ -72,12 +74,16 @@ class RunHandle:
         run = await self.record()
         await self._commit(rules.event_sent(run, event, data, ids.new_id(), await self._store.now()))
 
-    async def settle(self) -> TaskRun:
-        """Wait until the run has ended, however it did."""
-        pause = _FIRST_LOOK
+    async def settle(self, stirred: asyncio.Event | None = None) -> TaskRun:
+        """Wait until the run has ended, however it did: looked at whenever ``stirred`` is set, and now and then."""
+        stirred = stirred or asyncio.Event()
+        began = time.monotonic()
         while (run := await self.record()).status not in TASK_RUN.ended:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_LOOK)
+            pause = min(max((time.monotonic() - began) / 10, _FIRST_LOOK), _LONGEST_LOOK)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await stirred.wait()
+            stirred.clear()
         return run
 
     async def _cancel_at_once(self) -> None:

@@ -79,6 +79,7 @@ class Holder:
 
     async def hold(self, claim: Claim, run: TaskRun) -> Left:
         """Go on with the frame until it ends, or nothing is left to do for it here, or the claim is lost."""
+        self._idle_since = None
         try:
             if self._task.is_open:
                 self._task.ledger.renew(claim, run)

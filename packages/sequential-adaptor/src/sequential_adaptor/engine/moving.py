@@ -139,10 +139,10 @@ class MovingTask:
             self._bench.watch(record.id, rules.child_id(record))
 
     async def _start_child(self, record: StackRun, now: datetime) -> None:
-        failed = await children.start_child(self._bench, self.ledger, record)
-        if failed is not None:
+        outcome = await children.start_child(self._bench, self.ledger, record)
+        if outcome is not None:
             assert record.sequence is not None  # every call has one
-            self._calls.finished[record.sequence] = rules.call_ended(record, failed, now)
+            self._calls.finished[record.sequence] = rules.call_ended(record, outcome, now)
 
     def _settle(self, sequence: int, ending: Ending, now: datetime) -> None:
         self._live.pop(sequence, None)

@@ -22,7 +22,10 @@ _LONGEST_ID: Final = 64
 
 
 def child_id(parent_call: StackRun) -> str:
-    """The id of the run that a call starts: always the same for the same call."""
+    """The id of the run that a call starts: the one that it asks for, else always the same for the same call."""
+    asked: str | None = (parent_call.options or {}).get("id")
+    if asked is not None:
+        return asked
     name = parent_call.id.replace(".", "--")
     return name if len(name) <= _LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()[:_LONGEST_ID]
 
