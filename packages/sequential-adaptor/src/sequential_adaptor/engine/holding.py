@@ -179,10 +179,12 @@ class Holder:
         self._task.forsaken.clear()
 
     async def _wait(self, until: datetime | None) -> None:
-        timeout = None if until is None else max(0.0, (until - self._bench.clock.now()).total_seconds())
+        if until is None:
+            await self._stirred.wait()
+            return
         self.lingering = not self._calls
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(max(0.0, (until - self._bench.clock.now()).total_seconds())):
                 await self._stirred.wait()
         except TimeoutError:
             return
