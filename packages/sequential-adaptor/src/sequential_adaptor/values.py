@@ -92,7 +92,7 @@ def _check(value: object, path: tuple[str | int, ...], depth: int) -> bool:
         _check_text(value, path)  # type: ignore[arg-type]  # its type is exactly str
         return False
     if kind is int:
-        return not -_SAFE_INT < value < _SAFE_INT  # type: ignore[operator]  # its type is exactly int
+        return not -_SAFE_INT < value < _SAFE_INT  # pyright: ignore[reportOperatorIssue]  # its type is exactly int
     if kind is float:
         if not isfinite(value):  # type: ignore[arg-type]  # its type is exactly float
             raise InvalidValue(_written(path), f"{_number_name(value)} is not JSON; use None or text")

@@ -17,12 +17,13 @@ from sequential_adaptor.records import StackRun, TaskFunction
 from sequential_adaptor.runners.base import Assignment, Call, Ending, Turn
 from sequential_adaptor.runners.fetch import FetchRunner
 from sequential_adaptor.runners.fetch.session import FetchSession
+from sequential_adaptor.services.sending import HttpSender
 
 STARTED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
 class Driver:
-    """One task. ``stored`` is what a store would hold of it; ``open_calls`` what the task waits for; ``log`` its lines."""
+    """One task: ``stored`` is what a store would hold of it, ``open_calls`` what it waits for, ``log`` its lines."""
 
     def __init__(self, runner: FetchRunner, code: str, input: Any, options: dict[str, Any]) -> None:
         self.runner = runner
@@ -129,7 +130,9 @@ class Driver:
             self.state = values.copy(turn.state)
         for call in turn.calls:
             self.open_calls[call.sequence] = call
-            record = StackRun(id=f"run.{call.sequence}", sequence=call.sequence, operation=call.operation, input=call.input)
+            record = StackRun(
+                id=f"run.{call.sequence}", sequence=call.sequence, operation=call.operation, input=call.input
+            )
             if record.id not in self.stored:
                 self.made.append(call.operation)
                 self.stored[record.id] = record.replace(status="in_progress", options=call.options, created_at=self.now)
@@ -183,3 +186,61 @@ async def task(runner: FetchRunner) -> AsyncIterator[MakeDriver]:
 
     yield make
     await asyncio.gather(*(driver.close() for driver in drivers))
+
+
+class Api:
+    """A local HTTP/1.1 server on the test's own loop. ``answer`` is given (method, target, headers, body)."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.answer: Callable[..., tuple[int, dict[str, str], bytes]] = lambda *_: (200, {}, b"ok")
+        self.secrets: dict[str, str] = {}
+        self._sender = HttpSender()
+
+    async def send(self, call: Call) -> Any:
+        """Perform a request as the engine does."""
+
+        async def secret(name: str) -> Any:
+            return self.secrets.get(name)
+
+        return await self._sender.send(
+            call.input if call.live_input is None else call.live_input,
+            operation=call.operation,
+            options=call.options or {},
+            idempotency_key=f"run.{call.sequence}",
+            resolve=secret,
+        )
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                method, target, _ = line.decode().split()
+                headers = {}
+                while (line := await reader.readline()).strip():
+                    name, _, text = line.decode().partition(":")
+                    headers[name.strip().lower()] = text.strip()
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                self.requests.append((method, target, headers, body))
+                status, given, content = self.answer(method, target, headers, body)
+                head = "".join(f"{name}: {text}\r\n" for name, text in given.items())
+                writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n{head}\r\n".encode() + content)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield made
+    await made.aclose()
+    server.close()
+    await server.wait_closed()

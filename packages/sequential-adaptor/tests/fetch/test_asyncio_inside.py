@@ -12,10 +12,13 @@ def value(call: Any) -> Any:
 
 
 async def test_calls_in_a_row_are_numbered_as_the_code_makes_them(task: Any) -> None:
-    one = task("""
+    one = task(
+        """
         async def main(input):
             return [await call_host_tool("s", "m", n) for n in range(input)]
-    """, 3)
+    """,
+        3,
+    )
     assert await one.finish_all(value) == [0, 1, 2]
     assert [record.sequence for record in one.happened()] == [1, 2, 3]
 
@@ -119,7 +122,8 @@ async def test_timeout_ends_a_call_that_takes_too_long_and_its_late_outcome_is_i
     turn = await one.timer()
     assert turn.settled[1].status == "cancelled"
     turn = await one.session.take(late)
-    assert turn.calls == () and turn.ending is None
+    assert turn.calls == ()
+    assert turn.ending is None
     await one.finish(2, "ok")
     assert one.result == ["ok", 2.501]
 
@@ -137,7 +141,8 @@ async def test_an_outcome_beats_a_timer_that_was_due_before_it(task: Any) -> Non
 
 
 async def test_queue_event_lock_and_condition(task: Any) -> None:
-    one = task("""
+    one = task(
+        """
         import asyncio
         async def main(input):
             queue, ready, lock, found = asyncio.Queue(maxsize=1), asyncio.Event(), asyncio.Lock(), []
@@ -152,7 +157,9 @@ async def test_queue_event_lock_and_condition(task: Any) -> None:
                         found.append(item)
             await asyncio.gather(producer(), consumer(), ready.wait())
             return found
-    """, 4)
+    """,
+        4,
+    )
     assert await one.finish_all(value) == [0, 1, 2, 3]
 
 
@@ -168,7 +175,8 @@ async def test_shield_lets_a_call_go_on_when_its_awaiting_is_cancelled(task: Any
     """)
     await one.start()
     turn = await one.timer()
-    assert turn.settled == {} and turn.ending is None
+    assert turn.settled == {}
+    assert turn.ending is None
     await one.finish(1, 5)
     assert one.result == ["shielded", 5]
 
@@ -197,10 +205,13 @@ async def test_a_timer_beyond_the_calendar_is_waited_for_without_a_deadline(task
             await asyncio.sleep(1e12)
     """)
     turn = await one.start()
-    assert turn.ending is None and turn.deadline is None
+    assert turn.ending is None
+    assert turn.deadline is None
 
 
-@pytest.mark.parametrize("how", ["asyncio.to_thread(work, n)", "asyncio.get_running_loop().run_in_executor(None, work, n)"])
+@pytest.mark.parametrize(
+    "how", ["asyncio.to_thread(work, n)", "asyncio.get_running_loop().run_in_executor(None, work, n)"]
+)
 async def test_functions_in_threads_end_in_the_order_in_which_they_were_submitted(task: Any, how: str) -> None:
     one = task(f"""
         import asyncio, threading, time as clock
@@ -279,7 +290,8 @@ async def test_what_the_task_leaves_behind_is_cancelled_as_asyncio_run_does_it(t
             return "done"
     """)
     turn = await one.start()
-    assert turn.ending is None and turn.settled[1].status == "cancelled"
+    assert turn.ending is None
+    assert turn.settled[1].status == "cancelled"
     await one.finish(2)
     assert one.result == "done"
 
@@ -294,4 +306,5 @@ async def test_a_deadlock_fails_with_the_line_that_waits(task: Any) -> None:
     await one.start()
     await one.finish(1)
     assert one.error["type"] == "TaskError"
-    assert "can never happen" in one.error["message"] and "line 5" in one.error["message"]
+    assert "can never happen" in one.error["message"]
+    assert "line 5" in one.error["message"]

@@ -19,14 +19,17 @@ def value(call: Any) -> Any:
 
 @pytest.mark.parametrize("given", VALUES, ids=repr)
 async def test_any_json_value_survives_as_input_argument_result_and_event(task: Any, given: Any) -> None:
-    one = task("""
+    one = task(
+        """
         async def main(input):
             a = await call_host_tool("s", "m", input)
             b = await step(lambda x: x, input)
             c = await wait_for_event("e")
             d = await run_task("other", input)
             return [input, a, b, c, d]
-    """, given)
+    """,
+        given,
+    )
     await one.start()
     for again in (False, True):
         if again:
@@ -39,7 +42,8 @@ async def test_any_json_value_survives_as_input_argument_result_and_event(task: 
 
 
 async def test_what_a_task_does_to_a_value_is_seen_by_nobody_else(task: Any) -> None:
-    one = task("""
+    one = task(
+        """
         async def main(input):
             args = {"list": [1]}
             answer = await call_host_tool("s", "m", args)
@@ -53,7 +57,9 @@ async def test_what_a_task_does_to_a_value_is_seen_by_nobody_else(task: Any) -> 
         def change(args):
             args["list"].append(3)
             return args
-    """, ["input"])
+    """,
+        ["input"],
+    )
     await one.start()
     assert one.stored["run.1"].input == {"list": [1]}
     await one.finish(1, ["answer"])
@@ -65,6 +71,25 @@ async def test_what_a_task_does_to_a_value_is_seen_by_nobody_else(task: Any) -> 
     assert one.stored["run.3"].result == ["event"]
     assert one.result[0] == {"list": [1, 2]}
     assert one.result[2] == {"list": [1, 2, 3]}
+
+
+async def test_a_task_gets_copies_of_what_the_engine_keeps(task: Any) -> None:
+    one = task(
+        """
+        async def main(input):
+            input.append("changed")
+            (await call_host_tool("s", "m")).append("changed")
+            (await wait_for_event("e")).append("changed")
+    """,
+        [],
+    )
+    await one.start()
+    outcome = one._outcome(1, 1, status="completed", result=[])
+    await one.session.take(outcome)
+    event = outcome.replace(id="e", sequence=None, operation="event:e", result=[])
+    turn = await one.session.take(event)
+    assert turn.ending is not None
+    assert (outcome.result, event.result, turn.settled[2].result, one.input) == ([], [], [], [])
 
 
 async def test_fetch_sends_a_request_and_gives_a_response(task: Any) -> None:
@@ -83,7 +108,12 @@ async def test_fetch_sends_a_request_and_gives_a_response(task: Any) -> None:
         "headers": [["x-one", "1"], ["content-type", "application/json"]],
         "body": '{"name":"Ä"}',
     }
-    answer = {"status": 201, "headers": [["content-type", "application/json"]], "body": '{"id": 0}', "url": "https://api.test/u"}
+    answer = {
+        "status": 201,
+        "headers": [["content-type", "application/json"]],
+        "body": '{"id": 0}',
+        "url": "https://api.test/u",
+    }
     await one.finish(1, answer)
     assert one.result == [201, True, "application/json", '{"id": 0}', {"id": 0}, "https://api.test/u", True]
 
@@ -106,7 +136,10 @@ async def test_bodies_of_fetch(task: Any, arguments: str, body: Any, kind: str |
     assert dict(turn.calls[0].input["headers"]).get("content-type") == kind
 
 
-@pytest.mark.parametrize("call", ["fetch('ftp://h/')", "fetch('nonsense')", "fetch('http://h', json=1, data='x')", "fetch('http://h', json={1})"])
+@pytest.mark.parametrize(
+    "call",
+    ["fetch('ftp://h/')", "fetch('nonsense')", "fetch('http://h', json=1, data='x')", "fetch('http://h', json={1})"],
+)
 async def test_what_can_be_no_request_fails_at_the_line(task: Any, call: str) -> None:
     one = task(f"async def main():\n    await {call}")
     await one.start()
@@ -131,7 +164,12 @@ async def test_a_failed_fetch_raises_and_an_answer_of_500_does_not(task: Any) ->
     await one.start()
     await one.fail(1, {"type": "httpx.ConnectTimeout", "message": "too slow", "retryable": True})
     await one.finish(2, {"status": 503, "headers": [], "body": None, "url": "http://h/"})
-    assert one.result == [["httpx.ConnectTimeout", "too slow", True, None], False, 503, "503 Service Unavailable from http://h/"]
+    assert one.result == [
+        ["httpx.ConnectTimeout", "too slow", True, None],
+        False,
+        503,
+        "503 Service Unavailable from http://h/",
+    ]
 
 
 async def test_a_service_error_is_raised_at_the_line_of_the_call(task: Any) -> None:
@@ -144,7 +182,10 @@ async def test_a_service_error_is_raised_at_the_line_of_the_call(task: Any) -> N
     await one.fail(1, {"type": "NotFound", "message": "no user 1", "status_code": 404})
     assert one.error["type"] == "NotFound"
     assert one.error["message"] == "no user 1"
-    assert 'line 3, in main\n    return await __callHostTool__("users", "get", {"id": 1}, attempts=3)' in one.error["traceback"]
+    assert (
+        'line 3, in main\n    return await __callHostTool__("users", "get", {"id": 1}, attempts=3)'
+        in one.error["traceback"]
+    )
     assert "sequential_adaptor/" not in one.error["traceback"]
 
 
@@ -200,7 +241,8 @@ async def test_steps_are_async_or_not_named_by_their_function_and_run_on_the_wor
             class Tool:
                 def method(self, x): return [x]
                 def __call__(self): return "called"
-            return [await step(inner, 1), await step(Tool().method, 2), await step(partial(inner, 3)), await step(Tool())]
+            first = [await step(inner, 1), await step(Tool().method, 2)]
+            return [*first, await step(partial(inner, 3)), await step(Tool())]
     """)
     assert await one.finish_all() == [[1, False], [2], [3, False], "called"]
     assert one.made == ["step:inner", "step:Tool.method", "step:inner", "step:Tool"]
@@ -210,7 +252,8 @@ async def test_arguments_of_a_step_are_json(task: Any) -> None:
     one = task("async def main():\n    await step(print, {'a': [1, {2}]})")
     await one.start()
     assert one.error["type"] == "InvalidValue"
-    assert "$[0].a[1]: a set" in one.error["message"] and "step print must be JSON" in one.error["message"]
+    assert "$[0].a[1]: a set" in one.error["message"]
+    assert "step print must be JSON" in one.error["message"]
 
 
 async def test_a_pause_is_a_call_that_its_timer_ends(task: Any) -> None:
@@ -223,7 +266,8 @@ async def test_a_pause_is_a_call_that_its_timer_ends(task: Any) -> None:
             return (datetime.now() - before).days
     """)
     turn = await one.start()
-    assert turn.calls[0].operation == "sleep" and turn.deadline is not None
+    assert turn.calls[0].operation == "sleep"
+    assert turn.deadline is not None
     await one.start()
     turn = await one.timer()
     assert one.result == 30
@@ -240,8 +284,9 @@ async def test_a_pause_that_is_cancelled_leaves_no_timer(task: Any) -> None:
             await call_host_tool("s", "m")
     """)
     await one.start()
-    turn = await one.finish(2)
-    assert turn.deadline is None and turn.settled[1].status == "cancelled"
+    turn = await one.finish(1)
+    assert turn.deadline is None
+    assert turn.settled[2].status == "cancelled"
 
 
 async def test_events_go_first_in_first_out_and_early_ones_are_kept(task: Any) -> None:
@@ -276,7 +321,8 @@ async def test_waiting_for_an_event_may_take_too_long(task: Any) -> None:
     """)
     await one.start()
     turn = await one.timer()
-    assert turn.settled[1].status == "failed" and turn.settled[1].error["type"] == "TimeoutError"
+    assert turn.settled[1].status == "failed"
+    assert turn.settled[1].error["type"] == "TimeoutError"
     await one.event("go", 1)
     assert one.result == ["no event 'go' within 60 s", 1]
 
@@ -329,8 +375,25 @@ async def test_cancel_reaches_the_task_once_and_it_may_clean_up(task: Any) -> No
     """)
     await one.start()
     turn = await one.cancel()
-    assert turn.settled[1].status == "cancelled" and turn.ending is None
+    assert turn.settled[1].status == "cancelled"
+    assert turn.ending is None
     await one.start()
+    await one.finish(2)
+    assert one.ending.status == "cancelled"
+
+
+async def test_a_second_cancel_does_nothing(task: Any) -> None:
+    one = task("""
+        async def main():
+            try:
+                await call_host_tool("s", "work")
+            finally:
+                await call_host_tool("s", "clean")
+    """)
+    await one.start()
+    await one.cancel()
+    turn = await one.cancel()
+    assert turn.ending is None
     await one.finish(2)
     assert one.ending.status == "cancelled"
 
@@ -380,17 +443,20 @@ async def test_the_log_has_each_line_once(task: Any) -> None:
     await one.finish(1)
     await one.start()
     await one.perform(2)
-    assert one.log == ["one-2| {'a': 1}", "to stderr", "two", "three \\ud800", "unfinished", "in the step"]
+    assert one.log == ["one-2| {'a': 1}", "to stderr", "two", "three \\ud800", "in the step", "unfinished"]
 
 
 async def test_print_of_libraries_and_into_other_files_is_left_alone(task: Any, capsys: Any) -> None:
-    one = task("""
+    one = task(
+        """
         import io, this_is_own, pprint
         async def main():
             buffer = io.StringIO()
             print("x", file=buffer)
             return [buffer.getvalue(), this_is_own.say()]
-    """, modules={"this_is_own": "def say():\n    print('module')\n    return 1\n"})
+    """,
+        modules={"this_is_own": "def say():\n    print('module')\n    return 1\n"},
+    )
     await one.start()
     assert one.result == ["x\n", 1]
     assert one.log == ["module"]
@@ -399,8 +465,13 @@ async def test_print_of_libraries_and_into_other_files_is_left_alone(task: Any, 
 @pytest.mark.parametrize("name", [n for n in sequential_adaptor.task.__all__ if n not in ("Response", "Headers")])
 async def test_outside_of_a_task_they_say_so(name: str) -> None:
     function = getattr(sequential_adaptor.task, name)
-    arguments = {"fetch": ("http://h",), "call_host_tool": ("s", "m"), "step": (print,), "sleep": (1,), "run_task": ("t",)}
+    arguments = {
+        "fetch": ("http://h",),
+        "call_host_tool": ("s", "m"),
+        "step": (print,),
+        "sleep": (1,),
+        "run_task": ("t",),
+    }
     given = arguments.get(function.__name__, ("x",))
     with pytest.raises(TaskError, match="inside a running task only"):
-        result = function(*given)
-        await result
+        await function(*given)

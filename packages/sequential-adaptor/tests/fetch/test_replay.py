@@ -65,7 +65,8 @@ async def gather(n, parts):
 async def settled(n, parts):
     return [str(x) for x in await asyncio.gather(*(part() for part in parts), return_exceptions=True)]
 async def wait(n, parts):
-    done, pending = await asyncio.wait([asyncio.create_task(safe(p)) for p in parts], return_when=asyncio.FIRST_COMPLETED)
+    tasks = [asyncio.create_task(safe(part)) for part in parts]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for rest in pending:
         rest.cancel()
     return [task.result() for task in done]
@@ -131,7 +132,9 @@ def standstill(one: Any) -> Any:
     return calls, one.turn.deadline, one.turn.ending, dict(one.stored), len(one.log), one.state
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(program=programs(), data=st.data())
 def test_replayed_at_every_point_a_program_does_what_it_did_straight(task: Any, program: str, data: Any) -> None:
     async def check() -> None:
@@ -139,7 +142,9 @@ def test_replayed_at_every_point_a_program_does_what_it_did_straight(task: Any, 
         code = PRELUDE.replace("{program}", program)
         one = task(code, of=runner)
         seen = await straight(one, lambda choices: data.draw(st.sampled_from(choices)))
-        taken = [r for r in one.happened() if r.operation in ("timer", "cancel", "s.m") or r.operation.startswith("event:")]
+        taken = [
+            r for r in one.happened() if r.operation in ("timer", "cancel", "s.m") or r.operation.startswith("event:")
+        ]
         taken = [r for r in taken if not (r.operation == "s.m" and r.status == "cancelled")]
         for index, (calls, deadline, ending, stored, lines, state) in enumerate(seen):
             again = task(code, of=runner)
@@ -149,7 +154,7 @@ def test_replayed_at_every_point_a_program_does_what_it_did_straight(task: Any, 
             turn = await again.start()
             assert standstill(again)[0] == calls, "other calls are open"
             assert (turn.deadline, turn.ending) == (deadline, ending)
-            assert turn.log == () and turn.settled == {}, "said twice"
+            assert (turn.log, turn.settled) == ((), {}), "said twice"
             for happening in taken[index:]:
                 await again.take(happening.replace(position=None))
             assert again.ending == one.ending
@@ -161,9 +166,12 @@ def test_replayed_at_every_point_a_program_does_what_it_did_straight(task: Any, 
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.3, 0.9])
-async def test_a_library_that_waits_by_real_chance_is_replayed_all_the_same(task: Any, tmp_path: Any, jitter: float) -> None:
+async def test_a_library_that_waits_by_real_chance_is_replayed_all_the_same(
+    task: Any, tmp_path: Any, jitter: float
+) -> None:
     """The durations differ at each replay; the timers that go off are the recorded ones."""
-    one = task("""
+    one = task(
+        """
         import asyncio
         from pathlib import Path
         async def nap(name, base):
@@ -171,11 +179,14 @@ async def test_a_library_that_waits_by_real_chance_is_replayed_all_the_same(task
             await asyncio.sleep(base + float(Path(input["jitter"]).read_text()))
             return await call_host_tool("s", "m", name)
         await asyncio.gather(nap("a", 1.0), nap("b", 1.5))
-    """, {"jitter": str(tmp_path / "jitter")})
+    """,
+        {"jitter": str(tmp_path / "jitter")},
+    )
     (tmp_path / "jitter").write_text("0.0")
     await one.start()
     await one.timer()
     await one.timer()
     (tmp_path / "jitter").write_text(str(jitter))
     turn = await one.start()
-    assert [call.input for call in turn.calls] == ["a", "b"] and turn.ending is None
+    assert [call.input for call in turn.calls] == ["a", "b"]
+    assert turn.ending is None

@@ -1,92 +1,44 @@
-"""Machines made at random, the guards and actions that they use, and the held-out vectors where they are at hand."""
+"""Machines made at random, and the held-out vectors where they are at hand."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from sequential_adaptor.flow import Machine
 
 EVENTS = ("E1", "E2", "E3", "E3.x")
-COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
-
-
-def look_up(value: Any, path: str) -> Any:
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def filled_in(value: Any, context: Any, event: Any) -> Any:
-    if isinstance(value, dict):
-        if "$event" in value:
-            return look_up(event, value["$event"])
-        if "$context" in value:
-            return look_up(context, value["$context"])
-        return {key: filled_in(item, context, event) for key, item in value.items()}
-    return value
-
-
-def throw(context: Any, event: Any, params: Any) -> Any:
-    raise RuntimeError(params["message"])
-
-
-GUARDS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "constant": lambda context, event, params: params["value"],
-    "context_equals": lambda context, event, params: look_up(context, params["key"]) == params["value"],
-    "context_compare": lambda context, event, params: COMPARE[params["op"]](
-        look_up(context, params["key"]), params["value"]
-    ),
-    "event_equals": lambda context, event, params: look_up(event, params["key"]) == params["value"],
-    "throws": throw,
-}
-ACTIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "increment": lambda context, event, params: {params["key"]: context[params["key"]] + params["by"]},
-    "multiply": lambda context, event, params: {params["key"]: context[params["key"]] * params["by"]},
-    "append": lambda context, event, params: {
-        params["key"]: [*context[params["key"]], filled_in(params["value"], context, event)]
-    },
-    "throw": throw,
-}
-
-
-def sources(state: dict[str, Any]) -> Iterator[str]:
-    """The names that a machine's states invoke."""
-    invokes = state.get("invoke") or []
-    yield from (invoke["src"] for invoke in (invokes if isinstance(invokes, list) else [invokes]))
-    for child in (state.get("states") or {}).values():
-        yield from sources(child)
-
-
-def load_case(case: dict[str, Any]) -> Machine:
-    """A vector's machine, or a random one, with everything that it names."""
-    return Machine.load(
-        case["machine"],
-        functions=set(sources(case["machine"])),
-        guards=GUARDS,
-        actions=ACTIONS,
-        delays=case.get("delays"),
-        max_steps=case.get("max_steps", 10_000),
-    )
+VECTORS = Path(__file__).parents[5] / "shared" / "conformance" / "flow.json"
+STEPS = Path(__file__).with_name("steps.py")
 
 
 @pytest.fixture(scope="session")
-def load() -> Callable[[dict[str, Any]], Machine]:
-    return load_case
+def steps() -> ModuleType:
+    """The script that takes steps of vectors, as a module."""
+    spec = importlib.util.spec_from_file_location("flow_steps", STEPS)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def steps_script() -> Path:
+    return STEPS
 
 
 @pytest.fixture(scope="session")
 def vectors() -> dict[str, Any]:
     """The held-out conformance vectors, which are not part of the project."""
-    path = Path(__file__).parents[4].parent / "shared" / "conformance" / "flow.json"
-    if not path.exists():
-        pytest.skip("the held-out vectors are not at ../shared/conformance/flow.json")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if not VECTORS.exists():
+        pytest.skip("the held-out vectors are not beside this repository (../shared/conformance/flow.json)")
+    found: dict[str, Any] = json.loads(VECTORS.read_text("utf-8"))
     return found
 
 
@@ -215,7 +167,9 @@ def cases(draw: Callable[[st.SearchStrategy[Any]], Any]) -> dict[str, Any]:
     sends = st.builds(lambda event: {"send": {"type": event}}, st.sampled_from([*EVENTS, "E9"]))
     advances = st.builds(lambda by: {"advance": by}, st.integers(1, 30))
     ids = [f"i{path}" for path in ("", *draft.paths)]
-    ends = st.builds(lambda id, out: {"resolve": {"invoke": id, "output": out}}, st.sampled_from(ids), st.integers(0, 3))
+    ends = st.builds(
+        lambda id, out: {"resolve": {"invoke": id, "output": out}}, st.sampled_from(ids), st.integers(0, 3)
+    )
     fails = st.builds(lambda id: {"reject": {"invoke": id, "error": "no"}}, st.sampled_from(ids))
     steps = draw(st.lists(st.one_of(sends, sends, advances, ends, fails), min_size=1, max_size=8))
     return {"machine": machine, "steps": steps, "max_steps": 300}

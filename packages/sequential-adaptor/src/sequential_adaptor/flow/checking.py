@@ -16,8 +16,9 @@ def check(chart: Chart, findings: Findings) -> None:
         _shape(state, findings)
         _history(state, findings)
         _invokes(state, findings)
+        _targets(state.history_targets, at(state.where, "target"), findings)
         for transition in state.transitions:
-            _targets(transition, findings)
+            _targets(transition.targets or (), at(transition.path, "target"), findings)
     if not findings.problems:
         _warn(chart, findings)
 
@@ -63,14 +64,13 @@ def _invokes(state: State, findings: Findings) -> None:
         seen.add(invoke.id)
 
 
-def _targets(transition: Transition, findings: Findings) -> None:
-    for one, other in combinations(transition.targets or (), 2):
-        common = next((state for state in _line(one) if state is other or state.contains(other)), None)
-        if one is other or common in (one, other) or common is None:
-            continue
-        if common.kind != PARALLEL:
-            reason = f"{one.path!r} and {other.path!r} are in one region, and cannot both be active"
-            findings.problem(at(transition.path, "target"), reason)
+def _targets(targets: tuple[State, ...], path: str, findings: Findings) -> None:
+    for one, other in combinations(targets, 2):
+        common = next((state for state in one.ancestors() if state.contains(other)), None)
+        remembering = [state.parent for state in (one, other) if state.kind == HISTORY]
+        if common is not None and (common.kind != PARALLEL or common in remembering):
+            reason = f"{one.path!r} and {other.path!r} cannot both be entered: they are in one region"
+            findings.problem(path, reason)
 
 
 def _line(state: State) -> Iterator[State]:

@@ -19,9 +19,16 @@ class Entering:
         self.by_default: set[State] = set()
         self.asked_history = False
 
-    def add(self, transition: Transition) -> None:
-        """Enter what the transition leads to."""
-        source, domain = transition.source, self.domain(transition)
+    def add(self, transition: Transition, domain: State | None) -> None:
+        """Enter what the transition leads to, and nothing outside ``domain``: what is there was not left."""
+        others = set(self.states)
+        self._add(transition, domain)
+        for state in [state for state in self.states if state not in others]:
+            if domain is not None and not domain.contains(state):
+                del self.states[state]
+
+    def _add(self, transition: Transition, domain: State | None) -> None:
+        source = transition.source
         for target in transition.targets or ():
             if target.kind != HISTORY and (target is not source or domain is not source or transition.reenter):
                 self._enter_by_default(target)

@@ -11,7 +11,7 @@ from sequential_adaptor.flow.binding import bind
 from sequential_adaptor.flow.chart import Chart
 from sequential_adaptor.flow.checking import check
 from sequential_adaptor.flow.configurations import Configuration
-from sequential_adaptor.flow.errors import EventError, FlowError, MachineError, SnapshotError
+from sequential_adaptor.flow.errors import EndlessLoop, EventError, FlowError, MachineError, SnapshotError
 from sequential_adaptor.flow.expressions import fresh, reader
 from sequential_adaptor.flow.guards import Function
 from sequential_adaptor.flow.problems import Findings, Problem
@@ -40,6 +40,7 @@ class Machine:
         self.chart = chart
         self.warnings = warnings
         self.hash = snapshots.hash_of(chart.config)
+        self.max_steps = max_steps
         self._initial_context = initial
         self._stepper = Stepper(chart, max_steps)
         self._configurations = self._stepper.configurations
@@ -132,7 +133,7 @@ class Machine:
 
     def look(self, snapshot: Snapshot) -> Step:
         """The snapshot as a step in which nothing happened: for its ``leaves``, ``tags``, ``meta``."""
-        return Step(snapshot, self._read(snapshot), [], [], [])
+        return Step(snapshot, self._read(snapshot), [], [], [], [])
 
     def matches(self, snapshot: Snapshot, state: str) -> bool:
         """Whether the state of a dotted path, or of ``#id``, is active."""
@@ -163,7 +164,7 @@ class Machine:
     def _guarded(self, before: Snapshot, run: Run, go: Callable[[], None]) -> Step:
         """Take a step; where it fails, the snapshot before is kept as it was."""
         if before["status"] != ACTIVE:
-            return Step(before, run.configuration, [], [], [])
+            return Step(before, run.configuration, [], [], [], [])
         try:
             go()
         except FlowError as error:
@@ -171,13 +172,13 @@ class Machine:
         if run.status == "error":
             return self._failed(before, run.output, None)
         after = snapshots.write(run, self.hash)
-        return Step(after, run.configuration, run.actions, [*run.started.values()], run.stopped)
+        return Step(after, run.configuration, run.actions, run.entered, [*run.started.values()], run.stopped)
 
     def _failed(self, before: Snapshot, error: JSON, cause: Exception | None) -> Step:
         after = snapshots.failed(before, error)
         names = ("id", "src", "input", "token")
         stopped = [{name: found[name] for name in names} for found in before["invocations"].values()]
-        return Step(after, self._configurations.read(before["value"]), [], [], stopped, cause)
+        return Step(after, self._configurations.read(before["value"]), [], [], [], stopped, cause)
 
     def _begin(self, run: Run) -> None:
         run.context = self._initial_context(run)
@@ -199,8 +200,12 @@ class Machine:
             run.status, run.output = "error", event["error"]
 
     def _fire(self, run: Run, at: float) -> None:
+        fired = 0
         while run.status == ACTIVE and run.timers and run.timers[0]["at"] <= at:
             timer, *run.timers = run.timers
+            fired = fired + 1 if timer["at"] == run.at else 0
+            if fired > self.max_steps:
+                raise EndlessLoop(fired, [timer["id"], timer["id"]])
             run.at = timer["at"]
             self._stepper.take(run, fresh(timer["event"]))
         run.at = at

@@ -6,7 +6,7 @@ transitions, unless a history state has its say; such a plan is made anew each t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sequential_adaptor.flow.actions import Recorded
@@ -23,6 +23,7 @@ class Plan:
     """``states`` are active afterwards; ``remembered`` is what history states learn; ``moved``: they are others."""
 
     operations: tuple[Operation, ...]
+    entered: tuple[str, ...]
     states: list[State]
     remembered: History
     lasting: bool
@@ -33,14 +34,15 @@ class Plan:
 def plan(chart: Chart, active: list[State], enabled: Iterable[Transition], history: History) -> Plan:
     """The plan of taking ``enabled`` where ``active`` are the active states in document order."""
     before = Entering(chart, history)
-    taken = without_conflicts(list(enabled), active, before)
-    left = [state for state in active if any(_leaves(state, transition, before) for transition in taken)]
+    domains = {transition: before.domain(transition) for transition in enabled}
+    taken = without_conflicts(domains, active)
+    left = [state for state in active if any(_leaves(state, transition, domains[transition]) for transition in taken)]
     remembered = _remember(left, active)
     entering = Entering(chart, {**history, **remembered})
     for transition in taken:
-        entering.add(transition)
+        entering.add(transition, domains[transition])
     stays = set(active) - set(left)
-    entered = sorted(entering.states, key=lambda state: state.index)
+    entered = sorted(entering.states.keys() - stays, key=lambda state: state.index)
     operations = [operation for state in reversed(left) for operation in state.leave]
     operations += [operation for transition in taken for operation in transition.operations]
     done = completed(entered, entering.by_default, stays, operations)
@@ -48,16 +50,17 @@ def plan(chart: Chart, active: list[State], enabled: Iterable[Transition], histo
     if done:
         operations += [operation for state in reversed(after) for operation in state.leave]
     lasting = not before.asked_history and not entering.asked_history
-    return Plan(_joined(operations), after, remembered, lasting, after != active, done)
+    paths = tuple(state.path for state in entered if state.parent is not None)
+    return Plan(_joined(operations), paths, after, remembered, lasting, after != active, done)
 
 
-def without_conflicts(enabled: list[Transition], active: list[State], entering: Entering) -> list[Transition]:
-    """Those of ``enabled`` that can be taken together: one from deeper down preempts, else the first one stands."""
-    if len(enabled) < 2:
-        return enabled
+def without_conflicts(domains: Mapping[Transition, State | None], active: list[State]) -> list[Transition]:
+    """Those enabled that can be taken together: one from deeper down preempts, else the first one stands."""
+    if len(domains) < 2:
+        return list(domains)
     kept: dict[Transition, set[State]] = {}
-    for transition in enabled:
-        exits = {state for state in active if _leaves(state, transition, entering)}
+    for transition, domain in domains.items():
+        exits = {state for state in active if _leaves(state, transition, domain)}
         rivals = [other for other, others in kept.items() if exits & others]
         if all(other.source.contains(transition.source) for other in rivals):
             for other in rivals:
@@ -66,11 +69,8 @@ def without_conflicts(enabled: list[Transition], active: list[State], entering: 
     return list(kept)
 
 
-def _leaves(state: State, transition: Transition, entering: Entering) -> bool:
-    if not transition.targets:
-        return False
-    domain = entering.domain(transition)
-    return domain is None or domain.contains(state)
+def _leaves(state: State, transition: Transition, domain: State | None) -> bool:
+    return bool(transition.targets) and (domain is None or domain.contains(state))
 
 
 def _remember(left: list[State], active: list[State]) -> History:

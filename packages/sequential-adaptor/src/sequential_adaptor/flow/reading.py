@@ -18,6 +18,7 @@ from sequential_adaptor.flow.problems import Findings, at
 from sequential_adaptor.values import JSON
 
 DEFAULT_NAME = "machine"
+_OF_SHORT_FORM = ("onDone", "onError", "input", "retry", "timeout", "map")
 
 
 def read(config: Mapping[str, Any], findings: Findings) -> Chart:
@@ -176,7 +177,7 @@ class _Reader:
 
 
 def _handlers(config: dict[str, JSON]) -> dict[str, JSON]:
-    return {key: config[key] for key in ("onDone", "onError") if key in config}
+    return {key: config[key] for key in _OF_SHORT_FORM if key in config}
 
 
 def _milliseconds(delay: str) -> float | str:

@@ -24,6 +24,7 @@ class Run:
         "changed",
         "configuration",
         "context",
+        "entered",
         "event",
         "history",
         "input",
@@ -52,6 +53,7 @@ class Run:
         self.queue: list[dict[str, JSON]] = []
         self.changed = False
         self.actions: list[JSON] = []
+        self.entered: list[str] = []
         self.started: dict[int, dict[str, JSON]] = {}
         self.stopped: list[dict[str, JSON]] = []
 

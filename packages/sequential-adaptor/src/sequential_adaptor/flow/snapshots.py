@@ -30,23 +30,26 @@ class Step:
     """What one call did. ``snapshot`` is a value: it is yours, and no later call changes it.
 
     - ``actions``: those executed, in order: a name, or ``{"type", "params"}`` for one that has parameters.
+    - ``entered``: the paths of the states entered, in order, those too that were left again at once.
     - ``invokes``: ``{"id", "src", "input", "token"}`` of what started when the step became stable, in order.
     - ``stopped``: the same of what was running before and has no meaning any more.
     - ``cause``: the exception, when this step set the status to ``error``.
     """
 
-    __slots__ = ("_configuration", "actions", "cause", "invokes", "snapshot", "stopped")
+    __slots__ = ("_configuration", "actions", "cause", "entered", "invokes", "snapshot", "stopped")
 
     def __init__(
         self,
         snapshot: dict[str, JSON],
         configuration: Configuration,
         actions: list[JSON],
+        entered: list[str],
         invokes: list[dict[str, JSON]],
         stopped: list[dict[str, JSON]],
         cause: Exception | None = None,
     ) -> None:
-        self.snapshot, self.actions, self.invokes, self.stopped = snapshot, actions, invokes, stopped
+        self.snapshot, self.actions, self.entered = snapshot, actions, entered
+        self.invokes, self.stopped = invokes, stopped
         self.cause = cause
         self._configuration = configuration
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 from sequential_adaptor.flow.chart import Chart, Transition
 from sequential_adaptor.flow.configurations import LIMIT, Configuration, Configurations
 from sequential_adaptor.flow.errors import EndlessLoop
+from sequential_adaptor.flow.expressions import fresh
 from sequential_adaptor.flow.plans import Plan, plan
 from sequential_adaptor.flow.running import Run
 from sequential_adaptor.values import JSON
@@ -69,11 +70,12 @@ class Stepper:
     def _carry_out(self, found: Plan, run: Run) -> None:
         for operation in found.operations:
             operation(run)
+        run.entered += found.entered
         if found.moved:
             run.configuration = self.configurations.of(found.states)
             run.changed = True
         if found.remembered:
-            run.history = {**run.history, **found.remembered}
+            run.history = {**run.history, **fresh(found.remembered)}
             run.changed = True
         if found.done:
             run.changed = True

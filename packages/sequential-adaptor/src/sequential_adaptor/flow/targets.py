@@ -32,7 +32,9 @@ def _transition(chart: Chart, transition: Transition, findings: Findings) -> Non
     if transition.names is None:
         return
     found = [_target(chart, transition, name, findings) for name in transition.names]
-    transition.targets = tuple(state for state in found if state is not None)
+    targets = dict.fromkeys(state for state in found if state is not None)
+    # One that another is inside of is entered with it.
+    transition.targets = tuple(state for state in targets if not any(state.contains(other) for other in targets))
 
 
 def _target(chart: Chart, transition: Transition, name: str, findings: Findings) -> State | None:
@@ -99,6 +101,8 @@ def _history(chart: Chart, state: State, findings: Findings) -> None:
         for name, target in zip(names, found, strict=True):
             if target is None:
                 findings.unknown(path, "state", name, [*parent.states, *(f"#{id}" for id in chart.ids)])
+            elif not parent.contains(target):
+                findings.problem(path, f"{name!r} is not inside {_named(parent)}, of which this is the history")
         state.history_targets = tuple(target for target in found if target is not None)
     elif parent.kind == PARALLEL:
         state.history_targets = (parent,)

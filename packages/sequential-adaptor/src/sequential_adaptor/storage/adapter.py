@@ -179,15 +179,22 @@ class StorageAdapter(ABC):
         """The keys of the keystore, sorted; never their values."""
         raise NotOffered(type(self).__name__, "list the keystore")
 
+    async def diagnose(self, *, thorough: bool = False) -> list[str]:
+        """What is wrong with the store, or may become so, in sentences for people; damage begins with ``damaged:``.
+
+        ``thorough`` may read everything that is stored.
+        """
+        return []
+
     async def delete_task_run(self, id: str) -> bool:
         """Forget a run with all its stack runs, whatever its status; say whether there was one. Its children stay."""
         raise NotOffered(type(self).__name__, "delete runs")
 
     @property
     def _single_process(self) -> SingleProcess:
-        found: SingleProcess | None = self.__dict__.get("_single_process_state")
+        found: SingleProcess | None = vars(self).get("_single_process_state")
         if found is None:
-            found = self.__dict__["_single_process_state"] = SingleProcess(self)
+            found = vars(self)["_single_process_state"] = SingleProcess(self)
         return found
 
     # ---- async with

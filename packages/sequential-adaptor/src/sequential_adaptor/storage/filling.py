@@ -94,7 +94,7 @@ def changed_record(record: Run, changes: Mapping[str, Any], now: datetime) -> Ru
     return _in_utc(record.replace(**{"updated_at": now, **changes}))
 
 
-def is_repeat(stored: Run, created: Run) -> bool:
+def is_repeat(stored: TaskRun | StackRun, created: TaskRun | StackRun) -> bool:
     """Whether a record that exists is the one that is being created once more (times the store fills in apart)."""
     for name in field_names(type(stored)):
         if name in _FILLED_BY_THE_STORE:

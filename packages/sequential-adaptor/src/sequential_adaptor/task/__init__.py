@@ -1,7 +1,8 @@
-"""What a task calls. These names are in the namespace of task code anyway; importing them is for editors and type checkers.
+"""What a task calls. Task code has these names anyway; importing them is for editors and type checkers.
 
-Every awaited one is a durable call: it happens at least once, always under the same key, and its outcome is recorded exactly
-once. A task that goes on in another process gets the recorded outcome, at the same line. They work inside a running task only.
+Every awaited one is a durable call: it happens at least once, always under the same key, and its outcome is recorded
+exactly once. A task that goes on in another process gets the recorded outcome, at the same line. They work inside a
+running task only.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ async def fetch(
 
     - ``params`` are added to the URL's query: a list gives a field several times, ``None`` leaves it out.
     - The body is ``json``, or ``data``: text, bytes, or the fields of a form.
-    - ``timeout`` in seconds. A network error, 408, 429 and 5xx are tried again, up to ``attempts`` times in all (5 unless the
-      worker says otherwise); then the last answer is given, or :class:`~sequential_adaptor.errors.ServiceError` raised.
-    - POST and PATCH carry an ``Idempotency-Key``, the same at every attempt, unless they have one or ``idempotency_key=False``.
+    - ``timeout`` in seconds. A network error, 408, 429 and 5xx are tried again, up to ``attempts`` times in all (5
+      unless the worker says otherwise); then the last answer is given, or
+      :class:`~sequential_adaptor.errors.ServiceError` raised.
+    - POST and PATCH carry an ``Idempotency-Key``, the same at every attempt, unless they have one or
+      ``idempotency_key=False``.
     """
     return await _host("fetch").fetch(
         url,
@@ -69,7 +72,7 @@ async def fetch(
 async def call_host_tool(
     service: str, method: str, args: Any = None, *, attempts: int | None = None, timeout: float | None = None
 ) -> Any:
-    """Call a method of a service and give its result; :class:`~sequential_adaptor.errors.ServiceError` when that fails."""
+    """Call a method of a service and give its result; or raise :class:`~sequential_adaptor.errors.ServiceError`."""
     return await _host("call_host_tool").call_host_tool(service, method, args, attempts=attempts, timeout=timeout)
 
 
@@ -83,11 +86,13 @@ async def step(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -
 async def step(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run a function on the worker, outside of the task's loop, as one durable call; async or not, it may do anything.
 
-    Arguments (positional ones only) and result are JSON. What it raises is raised here, as the type it was where that type
-    can be found again, else as :class:`~sequential_adaptor.errors.CallFailed`.
+    Arguments (positional ones only) and result are JSON. What it raises is raised here, as the type it was where that
+    type can be found again, else as :class:`~sequential_adaptor.errors.CallFailed`.
     """
     if kwargs:
-        raise TypeError(f"step() takes positional arguments only, not {', '.join(kwargs)}=; use a lambda for the others")
+        raise TypeError(
+            f"step() takes positional arguments only, not {', '.join(kwargs)}=; use a lambda for the others"
+        )
     return await _host("step").step(function, args)
 
 
@@ -108,7 +113,8 @@ async def wait_for_event(name: str, timeout: float | timedelta | None = None) ->
 async def run_task(identifier: str, input: Any = None, *, id: str | None = None, detached: bool = False) -> Any:
     """Run another task as a child, and give its result; :class:`~sequential_adaptor.errors.TaskFailed` where it fails.
 
-    ``id`` names its run. ``detached`` waits for nothing: the call gives back the id of the run, which lives on by itself.
+    ``id`` names its run. ``detached`` waits for nothing: the call gives back the id of the run, which lives on by
+    itself.
     """
     return await _host("run_task").run_task(identifier, input, id=id, detached=detached)
 

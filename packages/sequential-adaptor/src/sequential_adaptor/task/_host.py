@@ -46,16 +46,16 @@ class Host(Protocol):
 
 
 class _Current(threading.local):
-    host: Host | None = None
+    host: Any = None
 
 
 current = _Current()
-"""``current.host`` is the frame whose code this thread runs, ``None`` outside of tasks."""
+"""``current.host`` is the frame whose code this thread runs, a ``Host``; ``None`` outside of tasks."""
 
 
 def host(name: str) -> Host:
     """The frame that runs the calling code; :class:`~sequential_adaptor.errors.TaskError` outside of tasks."""
-    found = current.host
+    found: Host | None = current.host
     if found is None:
         from sequential_adaptor.errors import TaskError
 

@@ -9,7 +9,7 @@ _NO_CHARSET = "utf-8"
 
 
 class Headers(Mapping[str, str]):
-    """Headers by name, whatever the case; values of a repeated header are joined with ``", "``. ``pairs`` has them apart."""
+    """Headers by name, whatever the case; values of repeated ones are joined by ``", "``, ``pairs`` has them apart."""
 
     __slots__ = ("_joined", "pairs")
 
@@ -54,7 +54,7 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text, by the charset that the headers name, else UTF-8; what does not fit is replaced by U+FFFD."""
+        """The body as text, by the charset that the headers name, else UTF-8; what does not fit becomes U+FFFD."""
         try:
             return self.content.decode(self._charset(), "replace")
         except LookupError:
@@ -67,7 +67,7 @@ class Response:
         return json.loads(self.content)
 
     def raise_for_status(self) -> Response:
-        """The response itself; :class:`~sequential_adaptor.errors.ServiceError` with ``status_code`` for a status of 400 and more."""
+        """The response; from 400 on :class:`~sequential_adaptor.errors.ServiceError`, with the ``status_code``."""
         if self.ok:
             return self
         from http import HTTPStatus

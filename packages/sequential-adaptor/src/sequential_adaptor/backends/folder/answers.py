@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sequential_adaptor.backends.folder.listings import Listing, has_unended
+from sequential_adaptor.backends.folder.listings import Listing, created_of, has_unended, id_of, run_of
 from sequential_adaptor.backends.folder.record_files import read_group
 from sequential_adaptor.backends.folder.rows import Row, payload_text, root_of, unseal
 from sequential_adaptor.backends.folder.store import Store
 from sequential_adaptor.lifecycles import STACK_RUN
-from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun
+from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, time_from_text
 from sequential_adaptor.storage.queries import Page, Query
 from sequential_adaptor.storage.single_process import is_due
 
@@ -24,48 +26,58 @@ def matches(where: Mapping[str, tuple[Any, ...]], row: Row) -> bool:
     return all((payload_text(row, name) if name in payloads else getattr(row, name)) in where[name] for name in where)
 
 
-def answer(query: Query[Run], rows: Iterable[Run], complete: Callable[[Run], Run]) -> Page[Run]:
-    """A page of the rows, which match; ``complete`` gives those on it their payloads."""
-    found = sorted(rows, key=query.key, reverse=query.newest_first)
-    if query.after is not None:
-        found = _behind(query, found)
-    page = query.page(found)
-    return Page((complete(row) for row in page), page.cursor)
-
-
-def _behind(query: Query[Run], rows: list[Run]) -> list[Run]:
-    value, id = query.after or (None, "")
+def _is_behind(query: Query[Run], key: Any) -> bool:
+    """Whether a key comes after the page before."""
+    if query.after is None:
+        return True
+    value, id = query.after
     last = ((False, 0) if value is None else (True, value), id)
-    return [row for row in rows if (query.key(row) < last if query.newest_first else query.key(row) > last)]
+    return bool(key < last if query.newest_first else key > last)
 
 
 # ---- runs
 
 
 def task_runs(store: Store, query: Query[TaskRun]) -> Page[TaskRun]:
-    """The answer to a query for runs. Payloads are read for the page only, unless the filter names one."""
-    payloads = JSON_FIELDS[TaskRun]
-    needs_files = any(name in payloads for name in query.where)
-    known = {name: wanted for name, wanted in query.where.items() if needs_files or name not in payloads}
-    rows = (row for row in _runs(store, query, whole=needs_files) if matches(known, row))
-    return answer(query, rows, lambda row: _complete(store, row))
+    """The answer to a query for runs: they are looked at in order, and no further than the page needs."""
+    wanted = None if query.limit is None else query.limit + 1
+    found = islice((row for row in _in_order(store, query) if matches(query.where, row)), wanted)
+    page = query.page(list(found))
+    return Page((unseal(_whole(store, row)) for row in page), page.cursor)
 
 
-def _runs(store: Store, query: Query[TaskRun], *, whole: bool) -> Iterator[TaskRun]:
+def _in_order(store: Store, query: Query[TaskRun]) -> Iterator[TaskRun]:
+    """The runs behind the page before; with payloads where the filter names one."""
+    needs_files = not JSON_FIELDS[TaskRun].isdisjoint(query.where)
+    for key, found in sorted(_keys(store, query), key=itemgetter(0), reverse=query.newest_first):
+        if _is_behind(query, key):
+            row = run_of(found) if isinstance(found, bytes) else found
+            if row is not None:
+                yield _whole(store, row) if needs_files else row
+
+
+def _keys(store: Store, query: Query[TaskRun]) -> Iterator[tuple[Any, TaskRun | bytes]]:
+    """What the order compares, and the row of each run, or its line of the index."""
     state = store.state
     with state.lock:
-        ids = list(query.where["id"]) if "id" in query.where else _that_may_match(store, query.where)
-    for id in ids:
-        with state.lock:
-            row = state.task_run(id) if whole or state.is_at_hand(id) else Listing.decode(state.listings[id]).run
-        if row is not None:
-            yield row
+        ids = list(query.where["id"]) if "id" in query.where else state.run_ids()
+        groups = [group for id in ids if (group := state.warm.get(id)) is not None]
+        lines = [line for id in ids if id not in state.warm and (line := state.listings.get(id)) is not None]
+    for group in groups:
+        if group.run is not None:
+            yield query.key(group.run), group.run
+    for line in lines:
+        if query.order_by == "created_at":  # no need to read the rest of each line
+            created = created_of(line)
+            if created:
+                yield ((True, time_from_text(created)), id_of(line)), line
+        elif (run := run_of(line)) is not None:
+            yield query.key(run), run
 
 
-def _complete(store: Store, row: TaskRun) -> TaskRun:
+def _whole(store: Store, row: TaskRun) -> TaskRun:
     with store.state.lock:
-        found = store.state.task_run(row.id)
-    return unseal(found or row)
+        return store.state.task_run(row.id) or row
 
 
 # ---- stack runs
@@ -76,7 +88,9 @@ def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Pag
     found = (
         _by_id(store, query.where["id"]) if "id" in query.where else (row for id in runs for row in _rows(store, id))
     )
-    return answer(query, (row for row in found if matches(query.where, row)), unseal)
+    rows = sorted((row for row in found if matches(query.where, row)), key=query.key, reverse=query.newest_first)
+    page = query.page([row for row in rows if _is_behind(query, query.key(row))])
+    return Page(map(unseal, page), page.cursor)
 
 
 def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
@@ -86,9 +100,9 @@ def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
         if "task_run_id" in where:
             return _known(store, where["task_run_id"])
         if "id" in where:
-            return _known(store, [state.home(id) for id in where["id"]])
+            return _known(store, [state.home(id) for id in _texts(where["id"])])
         if "parent_stack_run_id" in where and None not in where["parent_stack_run_id"]:
-            roots = [root_of(id) for id in where["parent_stack_run_id"]]
+            roots = [root_of(id) for id in _texts(where["parent_stack_run_id"])]
             return _known(store, [*roots, *(id for root in roots for id in state.adopted.get(root, ()))])
         return _that_may_match(store, where)
 
@@ -117,13 +131,21 @@ def _known(store: Store, ids: Iterable[str]) -> list[str]:
 
 def _by_id(store: Store, ids: Iterable[str]) -> list[StackRun]:
     with store.state.lock:
-        found = [store.state.stack_run(id) for id in dict.fromkeys(ids)]
+        found = [store.state.stack_run(id) for id in dict.fromkeys(_texts(ids))]
     return [row for row in found if row is not None]
 
 
+def _texts(choices: Iterable[Any]) -> list[str]:
+    """Those that can be an id at all."""
+    return [choice for choice in choices if isinstance(choice, str)]
+
+
 def _rows(store: Store, id: str) -> list[StackRun]:
-    with store.state.lock:
-        group = store.state.group(id) if store.state.is_at_hand(id) else None
-        if group is not None:
-            return list(group.stack_runs())
-    return list(read_group(store.paths, id).stack_runs())
+    """All stack runs of a run; those of a cold one are read without being kept in memory."""
+    state = store.state
+    with state.lock:
+        group = state.group(id) if state.is_at_hand(id) else None
+        line = state.listings.get(id)
+    if group is None and line is not None:
+        group = read_group(store.paths, id, Listing.decode(line).parts)
+    return [] if group is None else list(group.stack_runs())

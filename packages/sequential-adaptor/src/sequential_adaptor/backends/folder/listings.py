@@ -34,9 +34,15 @@ class Listing:
     @classmethod
     def decode(cls, line: bytes) -> Listing:
         """The listing in a line."""
-        id, _, run, parts, slots, strays, adopted = json.loads(line)
-        row = None if run is None else from_json(TaskRun, dict(zip(_FIELDS, run, strict=True)))
-        return cls(id, row, parts, tuple(map(Slot.from_json, slots)), tuple(strays), tuple(adopted))
+        id, _, _, run, parts, slots, strays, adopted = json.loads(line)
+        return cls(
+            id,
+            None if run is None else _run(run),
+            parts,
+            tuple(map(Slot.from_json, slots)),
+            tuple(strays),
+            tuple(adopted),
+        )
 
 
 def listing_line(group: Group) -> bytes:
@@ -56,19 +62,31 @@ def listing_line(group: Group) -> bytes:
             adopted.add(root_of(row.parent_stack_run_id))
     if slots or strays or adopted:
         flags |= _NOTABLE
-    return _dump([group.id, flags, _run_fields(group.run), group.parts, slots, strays, sorted(adopted)]).encode("utf-8")
+    run = None if group.run is None else to_json(group.run)
+    created = "" if run is None else run["created_at"]
+    fields = None if run is None else [run[name] for name in _FIELDS]
+    return _dump([group.id, flags, created, fields, group.parts, slots, strays, sorted(adopted)]).encode("utf-8")
 
 
-def _run_fields(run: TaskRun | None) -> list[Any] | None:
-    if run is None:
-        return None
-    found = to_json(run)
-    return [found[name] for name in _FIELDS]
+def _run(fields: list[Any]) -> TaskRun:
+    return from_json(TaskRun, dict(zip(_FIELDS, fields, strict=True)))
 
 
 def id_of(line: bytes) -> str:
     """The run of a line, without reading the rest of it."""
     return line[2 : line.index(b'"', 2)].decode("ascii")
+
+
+def created_of(line: bytes) -> str:
+    """When the run of a line was created, as text that sorts as the times do; empty where there is no run."""
+    start = line.index(b'"', 2) + 5
+    return line[start : line.index(b'"', start)].decode("ascii")
+
+
+def run_of(line: bytes) -> TaskRun | None:
+    """The run of a line, without its payloads."""
+    fields = json.loads(line)[3]
+    return None if fields is None else _run(fields)
 
 
 def is_notable(line: bytes) -> bool:

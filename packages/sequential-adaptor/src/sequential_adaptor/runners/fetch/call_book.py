@@ -37,7 +37,7 @@ class Pending:
 
 
 class CallBook:
-    """Numbers calls from 1 in the order in which they are made, and holds each against what was recorded under its number.
+    """Numbers calls from 1 in the order in which they are made, and compares each with what was recorded so.
 
     ``changed`` says, for the message of a call that differs, what else has changed since the recording.
     """
@@ -121,7 +121,9 @@ class CallBook:
             )
         if self.count == self._limits.warn_calls:
             _log.warning(
-                "%s has made %d calls: each resume replays them all. Child tasks keep histories short", self._name, self.count
+                "%s has made %d calls: each resume replays them all. Child tasks keep histories short",
+                self._name,
+                self.count,
             )
 
     def _differs(self, call: Call, recorded: StackRun) -> NonDeterminismError:
@@ -132,8 +134,8 @@ class CallBook:
 
     def _not_made(self, recorded: StackRun) -> NonDeterminismError:
         return NonDeterminismError(
-            f"call {recorded.sequence}, `{identity.described(recorded.operation, recorded.input)}`, was recorded, and is not "
-            f"made now: after {self.count} calls the task stands at {self._where()}. {self._changed()}"
+            f"call {recorded.sequence}, `{identity.described(recorded.operation, recorded.input)}`, was recorded, "
+            f"and is not made now: after {self.count} calls the task stands at {self._where()}. {self._changed()}"
         )
 
 
@@ -145,5 +147,3 @@ def _error_of(outcome: StackRun) -> Mapping[str, Any]:
 
 def _is_history(recorded: StackRun | None) -> bool:
     return recorded is not None and recorded.position is not None
-
-

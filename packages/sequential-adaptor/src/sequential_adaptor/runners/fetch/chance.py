@@ -19,7 +19,7 @@ def new_seed() -> str:
 
 
 class Chance:
-    """Random bytes from a seed: SHAKE-256 over seed and counter, so that whoever sees some of them can tell no others."""
+    """Random bytes from a seed, SHAKE-256 over seed and counter: whoever sees some of them can tell no others."""
 
     __slots__ = ("_buffer", "_counter", "_seed")
 
@@ -38,7 +38,7 @@ class Chance:
         return taken
 
     def placeholder(self, name: str) -> str:
-        """The text that stands for a secret: underivable without the seed, so that data from outside cannot contain it."""
+        """The text that stands for a secret; data from outside cannot hold it, as it derives from the seed."""
         return SECRET_MARK + hmac.new(self._seed, b"secret:" + name.encode(), "sha256").hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""``httpx.AsyncClient`` and ``httpx2.AsyncClient`` inside tasks: their requests are durable calls of the operation ``httpx``.
+"""``httpx.AsyncClient`` and ``httpx2.AsyncClient`` inside tasks: their requests are durable calls, operation ``httpx``.
 
 What is changed is the transport that opens connections; mock and ASGI transports are as they were, and so is everything
 outside of tasks. A response comes back whole, decoded, as the same library's own.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
+from contextvars import copy_context
+from functools import lru_cache, partial
 from inspect import signature
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,7 @@ def install() -> None:
     """Change the libraries' transports, now or when they are imported."""
     for library in _LIBRARIES:
         when_imported(f"{library}._transports.default", _change)
+    when_imported("anyio._backends._asyncio", _change_anyio)
 
 
 def _change(module: ModuleType) -> None:
@@ -45,7 +47,7 @@ def _change_async(library: str, transport: Any) -> None:
     initialise, handle = transport.__init__, transport.handle_async_request
     parameters = signature(initialise)
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def initialise_with_ours(self: Any, *args: Any, **kwargs: Any) -> None:
         given = parameters.bind(self, *args, **kwargs).arguments
         own = {name: given[name] for name in _OWN if given.get(name) not in (None, True)}
         if not own and _frame() is not None:
@@ -62,7 +64,7 @@ def _change_async(library: str, transport: Any) -> None:
             return await handle(self, request)
         return await _perform(frame, sys.modules[library], request, getattr(self, "_sequential_own", {}))
 
-    transport.__init__ = __init__
+    transport.__init__ = initialise_with_ours
     transport.handle_async_request = handle_async_request
 
 
@@ -78,11 +80,26 @@ def _change_sync(transport: Any) -> None:
     transport.handle_request = handle_request
 
 
+def _change_anyio(module: ModuleType) -> None:
+    """anyio has threads of its own, which call back into the loop when they like; inside tasks it uses the loop's."""
+    backend = module.AsyncIOBackend
+    original = backend.run_sync_in_worker_thread
+
+    async def run_sync_in_worker_thread(cls: Any, func: Any, args: Any, *rest: Any, **options: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, TaskLoop):
+            return await original(func, args, *rest, **options)
+        await cls.checkpoint()
+        return await loop.run_in_executor(None, partial(copy_context().run, func, *args))
+
+    backend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
+
+
 def not_durable(frame: TaskFrame, what: str) -> str:
     """The message for what opens a connection by itself."""
     return (
-        f"{frame.own_line()}: {what} would be sent again at every replay, unseen by the task. Two ways out: await it with "
-        "httpx.AsyncClient (or fetch), or run the function that does it as step(function, ...)"
+        f"{frame.own_line()}: {what} would be sent again at every replay, unseen by the task. Two ways out: await it "
+        "with httpx.AsyncClient (or fetch), or run the function that does it as step(function, ...)"
     )
 
 
@@ -118,10 +135,10 @@ def _reviving(library: Any, request: Any) -> failures.Revive:
 
     def revive(operation: str, error: Mapping[str, JSON]) -> BaseException:
         module, _, name = str(error.get("type", "")).rpartition(".")
-        kind = getattr(library, name, None) if module in _LIBRARIES else None
+        kind: Any = getattr(library, name, None) if module in _LIBRARIES else None
         message = error.get("message", "")
         if isinstance(kind, type) and issubclass(kind, library.RequestError):
-            return kind(message, request=request)
+            return kind(message, request=request)  # type: ignore[no-any-return]  # an exception, as just asked
         if isinstance(kind, type) and issubclass(kind, Exception):
             return kind(message)
         return failures.call_error(operation, error)

@@ -9,7 +9,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class Clock:
-    """``now`` is an aware UTC datetime; ``elapsed`` the seconds since the beginning, which is the time of the task's loop."""
+    """``now`` is an aware UTC datetime; ``elapsed`` the seconds since the beginning, the time of the task's loop."""
 
     __slots__ = ("elapsed", "now", "started_at")
 

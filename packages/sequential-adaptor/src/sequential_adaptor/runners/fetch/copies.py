@@ -20,7 +20,7 @@ def fresh(value: JSON) -> JSON:
 
 
 def checked(value: Any, what: str) -> JSON:
-    """A copy of a value that a task hands out; :class:`InvalidValue` names ``what`` it is and the path where it is no JSON."""
+    """A copy of a value that a task hands out; :class:`InvalidValue` names ``what`` it is, and where it is no JSON."""
     try:
         values.check(value)
     except InvalidValue as error:

@@ -13,15 +13,15 @@ from sequential_adaptor.runners.fetch.program import RESULT, Program
 from sequential_adaptor.values import JSON
 
 
-async def run_program(program: Program, modules: OwnModules, input: JSON) -> Any:
-    """Run the module's body, and then its entry; the result is whatever that gives."""
+async def run_program(program: Program, modules: OwnModules, input: JSON, name: str | None) -> Any:
+    """Run the module's body, and then its entry, ``name`` if one was given; the result is whatever that gives."""
     module = modules.new(program.main)
     if program.awaits_at_top_level:
         module.__dict__["input"] = input
         await eval(program.main.code, module.__dict__)
     else:
         exec(program.main.code, module.__dict__)
-    entry = find_entry(program, module)
+    entry = find_entry(program, module, name)
     if entry is None:
         return module.__dict__.get(RESULT)
     args, kwargs = arguments(entry, input)
@@ -29,14 +29,13 @@ async def run_program(program: Program, modules: OwnModules, input: JSON) -> Any
     return await result if inspect.isawaitable(result) else result
 
 
-def find_entry(program: Program, module: ModuleType) -> Callable[..., Any] | None:
+def find_entry(program: Program, module: ModuleType, name: str | None) -> Callable[..., Any] | None:
     """The function named when publishing, else ``main``, else the one public async function; ``None`` for a script."""
-    name = program.entry or "main"
-    found = module.__dict__.get(name)
+    found = module.__dict__.get(name or "main")
     if callable(found):
         return found  # type: ignore[no-any-return]  # the namespace holds anything
     functions = program.async_functions
-    if program.entry is not None:
+    if name is not None:
         raise TaskError(f"the entry {name!r} is no function of the task; it defines {', '.join(functions) or 'none'}")
     if program.awaits_at_top_level:
         return None
@@ -45,15 +44,17 @@ def find_entry(program: Program, module: ModuleType) -> Callable[..., Any] | Non
         return only
     what = f"the async functions {', '.join(functions)}" if functions else "no public async function"
     raise TaskError(
-        f"the task has no entry: it defines {what}. Name one when publishing, call one `main`, or use `await` outside of functions"
+        f"the task has no entry: it defines {what}. Name one when publishing, call one `main`, "
+        "or use `await` outside of functions"
     )
 
 
 def arguments(function: Callable[..., Any], input: JSON) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     """How a function gets the input.
 
-    A function without parameters gets nothing; the only parameter gets the input. Several get the items of an object by their
-    names; where those don't fit, or the input is no object, it goes to the first one, the others having defaults.
+    A function without parameters gets nothing; the only parameter gets the input. Several get the items of an object
+    by their names; where those don't fit, or the input is no object, it goes to the first one, the others having
+    defaults.
     """
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())

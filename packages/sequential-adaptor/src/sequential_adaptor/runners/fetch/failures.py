@@ -54,6 +54,8 @@ def child_error(operation: str, error: Mapping[str, JSON]) -> BaseException:
     run_id = error.get("run", "")
     if error.get("type") in ("TaskCancelled", "CancelledError"):
         return TaskCancelled(run_id)
+    if not run_id:  # it never began: there is no such task, or its id is taken
+        return call_error(operation, error)
     return TaskFailed(run_id, error.get("cause") or dict(error))
 
 
@@ -65,7 +67,7 @@ def step_error(own_modules: Mapping[str, Any]) -> Revive:
         message = error.get("message", "")
         try:
             made = kind(_argument(kind, message)) if kind is not None else None
-        except Exception:  # noqa: BLE001 - its constructor wants other arguments, or does whatever else
+        except Exception:  # its constructor wants other arguments, or does whatever else
             made = None
         return made if isinstance(made, Exception) else call_error(operation, error)
 
@@ -87,7 +89,7 @@ def _find(name: str, own_modules: Mapping[str, Any]) -> type[Exception] | None:
 def _imported(name: str) -> Any:
     try:
         return import_module(name)
-    except Exception:  # noqa: BLE001 - not there in this process: the error is shown by its name
+    except Exception:  # not there in this process: the error is shown by its name
         return None
 
 

@@ -18,7 +18,7 @@ def python_version() -> str:
 
 
 def of(names: Iterable[str]) -> dict[str, str]:
-    """A short text for each imported module, a version or a hash of its source. Python's own, and ours, are left out."""
+    """A short text for each imported module: a version, or a hash of its source. Python's and ours are left out."""
     found = {name: _of_module(name) for name in sorted(names) if _counts(name)}
     return {name: text for name, text in found.items() if text is not None}
 
@@ -32,8 +32,8 @@ def changes(python: str, modules: Mapping[str, str]) -> str:
     if changed:
         return f"Changed since then: {', '.join(changed)}."
     return (
-        "Neither Python nor a module that the task imports has changed since then: the task itself takes another way each time, "
-        "as by the order of a set of texts, a file, or the environment. Put what differs into step(...)."
+        "Neither Python nor a module that the task imports has changed since then: the task itself takes another way "
+        "each time, as by the order of a set of texts, a file, or the environment. Put what differs into step(...)."
     )
 
 
@@ -44,7 +44,8 @@ def _counts(name: str) -> bool:
 
 def _of_module(name: str) -> str | None:
     module = sys.modules.get(name)
-    version = getattr(sys.modules.get(name.partition(".")[0]), "__version__", None)
+    # Not by attribute: modules may compute it, and warn when they are asked.
+    version = vars(sys.modules.get(name.partition(".")[0], sys)).get("__version__")
     if isinstance(version, str):
         return version
     path = getattr(module, "__file__", None)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 from sequential_adaptor.errors import NonDeterminismError, NotDurable, TaskError
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Assignment, Call, Ending, Turn
-from sequential_adaptor.runners.fetch import failures, fingerprints
+from sequential_adaptor.runners.fetch import failures
 from sequential_adaptor.runners.fetch.call_book import CallBook, Limits, Pending
-from sequential_adaptor.runners.fetch.chance import Chance, ChanceRandom, new_seed
+from sequential_adaptor.runners.fetch.chance import Chance, ChanceRandom
 from sequential_adaptor.runners.fetch.clock import Clock
 from sequential_adaptor.runners.fetch.copies import checked, fresh
 from sequential_adaptor.runners.fetch.entry import run_program
+from sequential_adaptor.runners.fetch.frame_state import FrameState
+from sequential_adaptor.runners.fetch.happenings import CANCEL, EVENT, TIMER, is_call
 from sequential_adaptor.runners.fetch.importing import OwnModules
 from sequential_adaptor.runners.fetch.inbox import Inbox
 from sequential_adaptor.runners.fetch.lines import awaited_line, running_line
@@ -27,8 +29,6 @@ from sequential_adaptor.runners.fetch.program import Program
 from sequential_adaptor.runners.fetch.redaction import SecretParts
 from sequential_adaptor.runners.fetch.run_log import RunLog
 from sequential_adaptor.task._host import current
-
-TIMER, CANCEL, EVENT = "timer", "cancel", "event:"
 
 
 class FrameClosed(BaseException):
@@ -39,8 +39,8 @@ class FrameClosed(BaseException):
 class Rules:
     """How a runner runs all of its frames."""
 
-    limits: Limits = Limits()
-    secret_parts: SecretParts = SecretParts()
+    limits: Limits = field(default_factory=Limits)
+    secret_parts: SecretParts = field(default_factory=SecretParts)
     max_body: int = 16 * 1024 * 1024
 
 
@@ -50,30 +50,29 @@ class Frame:
     The task's code sees it as ``current.host``, which :class:`~.hosting.TaskFrame` completes.
     """
 
-    def __init__(self, assignment: Assignment, program: Program, rules: Rules, recorded: Mapping[int, StackRun]) -> None:
-        state = assignment.state if isinstance(assignment.state, dict) else {}
+    def __init__(
+        self, assignment: Assignment, program: Program, rules: Rules, recorded: Mapping[int, StackRun]
+    ) -> None:
         self.assignment = assignment
         self.program = program
         self.rules = rules
-        self.state: dict[str, Any] = {"seed": state.get("seed") or new_seed()}
-        self.state |= {"python": state.get("python") or fingerprints.python_version(), "modules": state.get("modules") or {}}
+        self.state = FrameState(assignment.state)
         self.clock = Clock(assignment.started_at)
-        self.chance = Chance(self.state["seed"])
+        self.chance = Chance(self.state.seed)
         self.random: Any = ChanceRandom(self.chance.take)
         self.log_lines = RunLog(lambda: current.host is self)
         self.log_lines.muted = assignment.state is not None
         self.loop = TaskLoop(self, self.clock, self._feed)
         self.inbox = Inbox()
         self.modules = OwnModules(program, self.log_lines.write)
-        self.calls = CallBook(assignment.frame_id, recorded, rules.limits, self.own_line, self._what_changed)
+        self.calls = CallBook(assignment.frame_id, recorded, rules.limits, self.own_line, self.state.what_changed)
         self.closed = False
         self.raised: BaseException | None = None
         self._context = Context()
         self._happenings: deque[StackRun] = deque()
-        self._replaying = False
         self._fired: list[int] | None = None
         self._doom: BaseException | None = None
-        self._stored_state = assignment.state
+        self._cancelled = False
         self._main: asyncio.Task[Ending] | None = None
 
     @property
@@ -86,9 +85,7 @@ class Frame:
     def start(self, history: Iterable[StackRun]) -> Turn:
         """Run from the beginning through all that has happened."""
         self._happenings.extend(history)
-        self._replaying = bool(self._happenings)
         self._run(first=True)
-        self._replaying = False
         if self._doom is None:
             self._guarded(self.calls.check_complete)
         self.calls.forget_stored()
@@ -109,7 +106,7 @@ class Frame:
             if first:
                 self._main = self.loop.create_task(self._whole(), name="main", context=self._context)
             self.loop.run_forever()
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like leave the loop at once
+        except BaseException as error:  # SystemExit and the like leave the loop at once
             self.doom(error)
         finally:
             current.host = None
@@ -117,13 +114,13 @@ class Frame:
     def _turn(self) -> Turn:
         ending = self._ending()
         calls, settled = self.calls.report()
-        earliest = None if ending else self.loop.earliest()
+        earliest = None if ending else self.loop.timers.earliest()
         return Turn(
             calls=calls,
             settled=settled,
             deadline=None if earliest is None else self.clock.at(earliest),
             log=self.log_lines.take(all=ending is not None),
-            state=self._new_state(),
+            state=self.state.news(self.modules.imported),
             fired=self._fired,
             ending=ending,
         )
@@ -131,38 +128,35 @@ class Frame:
     def _ending(self) -> Ending | None:
         if self._doom is None and self._main is not None and self._main.done():
             return self._main.result()
-        if self._doom is None and not (self.calls.outstanding or self.loop.timers):
+        if self._doom is None and not self._can_go_on():
             self.doom(self._deadlock())
         return None if self._doom is None else self._failed(self._doom)
 
-    def _new_state(self) -> dict[str, Any] | None:
-        known = self.state["modules"]
-        if len(self.modules.imported) != self._imported:
-            self._imported = len(self.modules.imported)
-            new = self.modules.imported - known.keys()
-            self.state = {**self.state, "modules": {**known, **fingerprints.of(new)}}
-        if self.state == self._stored_state:
-            return None
-        self._stored_state = self.state
-        return fresh(self.state)  # type: ignore[no-any-return]  # a copy of a dict
-
-    _imported = 0
+    def _can_go_on(self) -> bool:
+        return bool(self.calls.outstanding or self.loop.timers)
 
     # ---- the task's code
 
     async def _whole(self) -> Ending:
         """The task and, as ``asyncio.run`` does it, the end of whatever it leaves behind."""
         try:
-            result = await run_program(self.program, self.modules, fresh(self.assignment.input))
+            metadata = self.assignment.function.metadata
+            name = metadata.get("entry") if isinstance(metadata, dict) else None
+            result = await self._execute(name)
             ending = Ending("completed", result=checked(result, "the result of a task"))
         except (GeneratorExit, FrameClosed):
             raise
         except asyncio.CancelledError as error:
-            ending = Ending("cancelled", error={"type": "CancelledError", "message": str(error) or "the task was cancelled"})
-        except BaseException as error:  # noqa: BLE001 - SystemExit too is but how a task ends
+            ending = Ending(
+                "cancelled", error={"type": "CancelledError", "message": str(error) or "the task was cancelled"}
+            )
+        except BaseException as error:  # SystemExit too is but how a task ends
             ending = self._failed(error)
         await self._wind_up()
         return ending
+
+    async def _execute(self, name: str | None) -> Any:
+        return await run_program(self.program, self.modules, fresh(self.assignment.input), name)
 
     async def _wind_up(self) -> None:
         others = [task for task in self.loop.tasks.values() if task is not self._main and not task.done()]
@@ -181,8 +175,6 @@ class Frame:
     def _feed(self) -> bool:
         """Apply the next happening that has an effect; ``False`` where none is left, or the task has ended."""
         while self._happenings and self._doom is None and not (self._main is not None and self._main.done()):
-            if self._replaying:
-                self.log_lines.muted = True
             happening = self._happenings.popleft()
             if self._guarded(self._apply, happening):
                 return True
@@ -201,11 +193,16 @@ class Frame:
             numbers = happening.result if isinstance(happening.result, list) else None
             self._fired = self.loop.fire(numbers)
         elif operation == CANCEL:
-            assert self._main is not None  # it runs
-            self._main.cancel()
+            self._cancel()
         else:
             self._deliver(operation.removeprefix(EVENT), happening)
         return True
+
+    def _cancel(self) -> None:
+        """The task is told once; what it does about it is its own affair."""
+        if not self._cancelled and self._main is not None:
+            self._cancelled = True
+            self._main.cancel()
 
     def _move_clock(self, happening: StackRun) -> None:
         if happening.ended_at is not None:
@@ -249,11 +246,13 @@ class Frame:
 
     def own_line(self) -> str:
         """``name.py, line 12``: where the task's own code is."""
-        return running_line(self.program.files) or awaited_line(self._main, self.program.files) or "the task"
+        files = self.program.files
+        # A function that the task runs by `to_thread` has none of the task's lines on its own stack, but the loop has.
+        return running_line(files) or self.loop.line(files) or awaited_line(self._main, files) or "the task"
 
     def note_lost_error(self, context: Mapping[str, Any]) -> None:
         """An error in a part of the task for which nobody waits."""
-        if not self.closed:
+        if current.host is self and not self.closed:  # else the collector found it, at no time of the task's
             error = context.get("exception")
             what = f": {type(error).__name__}: {error}" if error is not None else ""
             self.log_lines.write(f"{context.get('message', 'an error was lost')}{what}\n")
@@ -265,25 +264,10 @@ class Frame:
             self.doom(error)
             return False
 
-    def _what_changed(self) -> str:
-        return fingerprints.changes(self.state["python"], self.state["modules"])
-
     def _deadlock(self) -> TaskError:
         waiting = [task for task in self.loop.tasks.values() if not task.done()]
         lines = sorted({line for task in waiting if (line := awaited_line(task, self.program.files)) is not None})
         return TaskError(
-            f"the task waits for what can never happen, at {'; '.join(lines) or self.own_line()}: it has made no call that is "
-            "still open, and no timer. A library that works in threads of its own belongs into step(...)"
+            f"the task waits for what can never happen, at {'; '.join(lines) or self.own_line()}: it has made no call "
+            "that is still open, and no timer. A library that works in threads of its own belongs into step(...)"
         )
-
-
-def is_call(record: StackRun) -> bool:
-    """Whether a stack run below a frame is a call of its code, and not something that happened to it."""
-    operation = record.operation
-    return operation != TIMER and operation != CANCEL and not operation.startswith(EVENT)
-
-
-def in_order(history: Sequence[StackRun]) -> list[StackRun]:
-    """What has happened, in the order in which it was taken."""
-    taken = [record for record in history if record.position is not None]
-    return sorted(taken, key=lambda record: record.position or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,6 +46,7 @@ class TaskFrame(Frame):
         idempotency_key: bool,
     ) -> Response:
         """See :func:`sequential_adaptor.task.fetch`."""
+        from sequential_adaptor.runners.fetch.addresses import hide_url
         from sequential_adaptor.runners.fetch.requests import request
         from sequential_adaptor.runners.fetch.wire import response_from_json
 
@@ -56,7 +58,8 @@ class TaskFrame(Frame):
             idempotency_key=None if idempotency_key else False,
         )
         answer = response_from_json(await self.http("fetch", made, options, failures.service_error))
-        return Response(answer.status, answer.headers, answer.body, answer.url)
+        own = answer.url == hide_url(made["url"])  # else it was redirected
+        return Response(answer.status, answer.headers, answer.body, made["url"] if own else answer.url)
 
     async def http(
         self,
@@ -84,7 +87,9 @@ class TaskFrame(Frame):
     ) -> Any:
         """See :func:`sequential_adaptor.task.call_host_tool`."""
         if not service or not method or "." in service or ":" in service:
-            raise ValueError(f"{service!r}, {method!r}: a service and a method have names, and a service's has no dot or colon")
+            raise ValueError(
+                f"{service!r}, {method!r}: a service and a method have names, and a service's has no dot or colon"
+            )
         input = checked(args, f"the arguments of {service}.{method}")
         options = self._with_secrets(input, _given(attempts=attempts, timeout=timeout))
         call = Call(self.calls.count + 1, f"{service}.{method}", input, options or None)
@@ -123,6 +128,7 @@ class TaskFrame(Frame):
         timer = self.loop.call_later(seconds, self._settle, pending, None)
         pending.given_up = timer.cancel
         await self.outcome(pending)
+        return None
 
     async def wait_for_event(self, name: str, *, timeout: float | None) -> Any:
         """See :func:`sequential_adaptor.task.wait_for_event`."""
@@ -134,7 +140,7 @@ class TaskFrame(Frame):
             return fresh(event[0])
         self.inbox.wait(name, pending)
         timer = None if timeout is None else self.loop.call_later(max(0, timeout), self._expire, name, timeout, pending)
-        pending.given_up = functools.partial(self._stop_waiting, name, pending, timer)
+        pending.given_up = functools.partial(self.inbox.give_up, name, pending)
         try:
             return await self.outcome(pending)
         finally:
@@ -153,9 +159,6 @@ class TaskFrame(Frame):
             error = {"type": "TimeoutError", "message": message}
             self.calls.settle(pending.call.sequence, Ending("failed", error=error))
             pending.future.set_exception(TimeoutError(message))
-
-    def _stop_waiting(self, name: str, pending: Pending, timer: asyncio.TimerHandle | None) -> None:
-        self.inbox.give_up(name, pending)
 
     # ---- what is no call
 
@@ -186,7 +189,9 @@ class TaskFrame(Frame):
 
     def _refuse_secrets(self, value: JSON, what: str) -> None:
         for name in self._secrets_in(value).values():
-            raise TaskError(f"secret({name!r}) is put into requests and calls of services only; {what} would get a placeholder")
+            raise TaskError(
+                f"secret({name!r}) is put into requests and calls of services only; {what} would get a placeholder"
+            )
 
 
 class _Step:
@@ -194,7 +199,7 @@ class _Step:
 
     def __init__(self, function: Callable[..., Any], args: list[JSON]) -> None:
         self._function, self._args = function, args
-        self.is_async = asyncio.iscoroutinefunction(function)
+        self.is_async = inspect.iscoroutinefunction(function)
 
     def __call__(self) -> Any:
         return self._function(*fresh(self._args))
@@ -222,5 +227,3 @@ def _credentials(value: JSON) -> str:
     if not isinstance(value, dict) or not isinstance(value.get("headers"), list):
         return ""
     return " ".join(basic_credentials(text) or "" for name, text in value["headers"] if name.endswith("authorization"))
-
-

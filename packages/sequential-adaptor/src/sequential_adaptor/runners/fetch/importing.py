@@ -16,7 +16,7 @@ _HOST_NAMES = {name: getattr(host_names, name) for name in host_names.__all__}
 
 
 class OwnModules:
-    """The modules of one session. ``loaded`` maps module names to them; ``imported`` holds what they import from elsewhere."""
+    """The modules of one session: ``loaded`` has them by name; ``imported`` holds what they import from elsewhere."""
 
     def __init__(self, program: Program, write: Callable[[str], None]) -> None:
         self.loaded: dict[str, ModuleType] = {}
@@ -37,7 +37,7 @@ class OwnModules:
         if source.is_package:
             module.__path__ = []
         self.loaded[source.module_name] = module
-        self._program.instances[source.module_name].add(module)
+        self._program.shared[source.module_name].instances.add(module)
         return module
 
     def _import(
@@ -72,6 +72,8 @@ class OwnModules:
             return found
         parent, _, child = name.rpartition(".")
         above = self._own(parent) if parent else None
+        if (found := self.loaded.get(module_name)) is not None:  # the package has imported it
+            return found
         source = self._program.modules.get(name)
         module = self._run(source) if source is not None else self._empty_package(name, module_name)
         if above is not None:
@@ -105,7 +107,9 @@ def _absolute(name: str, package: str, level: int) -> str:
 
 
 def _printer(write: Callable[[str], None]) -> Callable[..., None]:
-    def print(*values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False) -> None:
+    def print(
+        *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
+    ) -> None:
         if file is None or file is sys.stdout or file is sys.stderr:
             write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
         else:

@@ -24,6 +24,10 @@ class Inbox:
         self._events.setdefault(name, deque()).append(data)
         return None
 
+    def awaits(self, name: str) -> bool:
+        """Whether somebody waits for an event of that name."""
+        return bool(self._waits.get(name))
+
     def take(self, name: str) -> tuple[JSON] | None:
         """The data of the oldest kept event, in a tuple."""
         events = self._events.get(name)

@@ -30,5 +30,7 @@ def awaited_line(task: Task[Any] | None, files: Collection[str]) -> str | None:
         frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None) or getattr(inner, "ag_frame", None)
         if frame is not None and frame.f_code.co_filename in files:
             found = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None) or getattr(inner, "ag_await", None)
+        inner = (
+            getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None) or getattr(inner, "ag_await", None)
+        )
     return found

@@ -1,28 +1,34 @@
 """The event loop of a task: it moves only when the task can move, and its time is the task's clock.
 
-It is asyncio's own ``BaseEventLoop``, whose selector has no sockets: when nothing is ready it asks for the next thing that has
-happened (``feed``), and stops when there is none. Timers wait until the frame lets them go off. Whatever reaches out of the
-process by itself is refused.
+It is asyncio's own ``BaseEventLoop``, whose selector has no sockets: when nothing is ready it asks for the next thing
+that has happened (``feed``), and stops when there is none. Timers wait until the frame lets them go off. Whatever
+reaches out of the process by itself is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections.abc import Callable, Coroutine
+import sys
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakValueDictionary
 
 from sequential_adaptor.errors import NotDurable
 from sequential_adaptor.runners.fetch.clock import Clock
+from sequential_adaptor.runners.fetch.lines import line_of
 from sequential_adaptor.runners.fetch.side_threads import run_in_side_thread
+from sequential_adaptor.runners.fetch.timers import Timer, Timers
 from sequential_adaptor.task._host import current
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from sequential_adaptor.runners.fetch.frame import Frame
 
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 _RESOLUTION = 1e-6  # clocks of stored records have microseconds
 
@@ -30,11 +36,16 @@ _RESOLUTION = 1e-6  # clocks of stored records have microseconds
 class TaskLoop(asyncio.BaseEventLoop):
     """Runs one frame. ``feed`` applies the next happening, and says whether there was one."""
 
+    # What asyncio's loop has, in all versions, and typeshed leaves out.
+    _check_closed: Callable[[], None]
+    _ready: deque[asyncio.Handle]
+    _thread_id: int | None
+
     def __init__(self, frame: Frame, clock: Clock, feed: Callable[[], bool]) -> None:
         super().__init__()
         self.frame = frame
         self.tasks: WeakValueDictionary[int, asyncio.Task[Any]] = WeakValueDictionary()
-        self.timers: dict[int, _Timer] = {}
+        self.timers = Timers()
         self._clock = clock
         self._feed = feed
         self._numbers = 0
@@ -53,10 +64,16 @@ class TaskLoop(asyncio.BaseEventLoop):
         self._stopping = True
 
     def discard(self) -> None:
-        """Forget everything that is still to run."""
+        """Forget everything that is still to run, and whom to tell of tasks that end unfinished."""
+        self.set_exception_handler(None)
         self.timers.clear()
         self._ready.clear()
         self.close()
+
+    def line(self, files: Collection[str]) -> str | None:
+        """The innermost line of these files that the loop's thread is at, if it runs."""
+        stack = sys._current_frames().get(self._thread_id or 0)
+        return line_of(stack, files)
 
     def time(self) -> float:
         """Seconds since the task began."""
@@ -69,41 +86,30 @@ class TaskLoop(asyncio.BaseEventLoop):
     # ---- timers
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Args]], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Remember a timer, under a number that is the same on every replay."""
         self._check_closed()
         self._timer_numbers += 1
-        timer = _Timer(self._timer_numbers, when, callback, args, self, context)
-        timer._scheduled = True
-        self.timers[timer.number] = timer
+        timer = Timer(self._timer_numbers, when, callback, args, self, context)
+        self.timers.add(timer)
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        assert isinstance(handle, _Timer)  # this loop makes no others
-        self.timers.pop(handle.number, None)
-
-    def earliest(self) -> float | None:
-        """When the first timer is due, in seconds since the task began."""
-        return min((timer.when() for timer in self.timers.values()), default=None)
+        assert isinstance(handle, Timer)  # this loop makes no others
+        self.timers.forget(handle.number)
 
     def fire(self, numbers: list[int] | None) -> list[int]:
-        """Let timers go off: the ones of these numbers, else those that are due by now, or the earliest where none is."""
-        chosen = self._due() if numbers is None else [self.timers[n] for n in numbers if n in self.timers]
-        for timer in chosen:
-            del self.timers[timer.number]
-            timer._scheduled = False
-            self._ready.append(timer)
-        return [timer.number for timer in chosen]
-
-    def _due(self) -> list[_Timer]:
-        limit = self.time() + _RESOLUTION
-        due = sorted((timer for timer in self.timers.values() if timer.when() <= limit), key=_Timer.order)
-        return due or heapq.nsmallest(1, self.timers.values(), key=_Timer.order)
+        """Let timers go off: those of these numbers, else those that are due by now, or the earliest if none is."""
+        due = self.timers.due(self.time() + _RESOLUTION) if numbers is None else self.timers.recorded(numbers)
+        self._ready.extend(due)
+        return [timer.number for timer in due]
 
     # ---- threads
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Args]], T], *args: *Args
+    ) -> asyncio.Future[T]:
         """Run a function in another thread, to its end: so the order in which functions end is always the same."""
         self._check_closed()
         future: asyncio.Future[T] = self.create_future()
@@ -114,12 +120,12 @@ class TaskLoop(asyncio.BaseEventLoop):
                 future.set_result(executor.submit(func, *args).result())
         except StopIteration as error:  # no future can hold it
             future.set_exception(RuntimeError(f"the function raised {error!r}"))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits the future
+        except BaseException as error:  # whatever it is, it belongs to whoever awaits the future
             future.set_exception(error)
         return future
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[Unpack[Args]], object], *args: *Args, context: Context | None = None
     ) -> asyncio.Handle:
         """As ``call_soon``; from a thread that the task did not start by ``to_thread``, it is refused."""
         if current.host is not self.frame:
@@ -141,7 +147,8 @@ class TaskLoop(asyncio.BaseEventLoop):
         pass
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        if current.host is self.frame:  # else the collector came upon it in some other thread, at no time of the task's
+        # In any other thread it was the collector that came upon it, at no time of the task's.
+        if current.host is self.frame and not self.frame.closed:
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]  # not in typeshed
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
@@ -167,28 +174,8 @@ class LoopTask(asyncio.Task[Any]):
         return _number(self)
 
 
-class _Timer(asyncio.TimerHandle):
-    __slots__ = ("number",)
-
-    def __init__(
-        self,
-        number: int,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: TaskLoop,
-        context: Context | None,
-    ) -> None:
-        self.number = number
-        super().__init__(when, callback, args, loop, context)
-
-    def order(self) -> tuple[float, int]:
-        """As asyncio's heap has them: by time, then in the order in which they were made."""
-        return self.when(), self.number
-
-
 class _Standstill:
-    """What stands where a selector would: called when nothing is ready, it brings in what has happened, or stops the loop."""
+    """What stands where a selector would: when nothing is ready it brings in what has happened, or stops the loop."""
 
     __slots__ = ("_loop",)
 
@@ -235,7 +222,8 @@ def _refusal(method: str) -> Callable[..., NoReturn]:
 for _method in (
     "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
     "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server getaddrinfo "
-    "getnameinfo remove_reader remove_signal_handler remove_writer sendfile sock_accept sock_connect sock_recv sock_recv_into "
-    "sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec subprocess_shell"
+    "getnameinfo remove_reader remove_signal_handler remove_writer sendfile sock_accept sock_connect sock_recv "
+    "sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls "
+    "subprocess_exec subprocess_shell"
 ).split():
     setattr(TaskLoop, _method, _refusal(_method))

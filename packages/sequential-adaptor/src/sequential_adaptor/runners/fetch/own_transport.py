@@ -1,8 +1,8 @@
-"""Requests of a client with a transport of its own (certificates, proxy, socket): only this process knows it, and sends them."""
+"""Requests of a client with a transport of its own (certificates, proxy, socket), which only this process knows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sequential_adaptor.errors import CallFailed, TaskError
@@ -17,7 +17,12 @@ class OwnTransport:
     """Sends one request on the worker's loop, over a transport with the same settings as the client's."""
 
     def __init__(
-        self, library: Any, own: Mapping[str, Any], request: dict[str, JSON], options: Mapping[str, JSON], frame: TaskFrame
+        self,
+        library: Any,
+        own: Mapping[str, Any],
+        request: dict[str, JSON],
+        options: Mapping[str, JSON],
+        frame: TaskFrame,
     ) -> None:
         self._library, self._own, self._options = library, own, options
         self._request = request_from_json(request)
@@ -50,7 +55,7 @@ class OwnTransport:
             extensions={"timeout": self._options.get("timeout") or {}},
         )
 
-    async def _within_limit(self, response: Any) -> Any:
+    async def _within_limit(self, response: Any) -> AsyncIterator[bytes]:
         size = 0
         async for part in response.aiter_bytes():
             size += len(part)

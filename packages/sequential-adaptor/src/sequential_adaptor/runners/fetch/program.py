@@ -5,15 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import linecache
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import CO_COROUTINE
-from types import CodeType, ModuleType
-from weakref import WeakSet
+from types import CodeType
 
 from sequential_adaptor.records import TaskFunction
 from sequential_adaptor.runners.fetch.shared_module import SharedModule
@@ -39,18 +37,17 @@ class Source:
 class Program:
     """``main`` is the task's module, ``modules`` the ones that are stored with it.
 
-    ``entry`` is the name given when publishing; ``async_functions`` the public ones that the code defines. ``files`` holds the
-    file names that its tracebacks show.
+    ``async_functions`` holds the names of the public ones that the code defines, ``files`` the file names that
+    tracebacks show, ``shared`` what ``sys.modules`` has for each module.
     """
 
     module_name: str
     main: Source
     modules: Mapping[str, Source]
-    entry: str | None
     async_functions: tuple[str, ...]
     files: frozenset[str]
     users: int = 0
-    instances: dict[str, WeakSet[ModuleType]] = field(default_factory=dict)
+    shared: dict[str, SharedModule] = field(default_factory=dict)
 
     @property
     def awaits_at_top_level(self) -> bool:
@@ -93,7 +90,7 @@ def acquire(function: TaskFunction) -> Program:
 
 
 def release(program: Program) -> None:
-    """One user less. Programs that nobody uses are forgotten, the one used longest ago first, when there are too many."""
+    """One user less. When there are too many programs, those that nobody uses are forgotten, the oldest first."""
     with _lock:
         program.users -= 1
         if len(_programs) > _MOST_UNUSED:
@@ -118,10 +115,11 @@ def _compile(function: TaskFunction, version: str) -> Program:
         node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef) and not node.name.startswith("_")
     )
     main = Source(None, root, f"{stem}.py", _code(_with_result(tree), f"{stem}.py", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
-    modules = {name: _module(name, text, root, stem, function.modules) for name, text in (function.modules or {}).items()}
+    modules = {
+        name: _module(name, text, root, stem, function.modules) for name, text in (function.modules or {}).items()
+    }
     files = frozenset({main.filename, *(source.filename for source in modules.values())})
-    entry = (function.metadata or {}).get("entry") if isinstance(function.metadata, dict) else None
-    return Program(root, main, modules, entry, names, files)
+    return Program(root, main, modules, names, files)
 
 
 def _module(name: str, text: str, root: str, stem: str, names: Mapping[str, str]) -> Source:
@@ -151,11 +149,11 @@ def _publish(program: Program, function: TaskFunction) -> None:
         text = texts[source.name]
         # An entry without a modification time is never checked against the disk.
         linecache.cache[source.filename] = (len(text), None, text.splitlines(keepends=True), source.filename)
-        program.instances[source.module_name] = WeakSet()
-        sys.modules[source.module_name] = SharedModule(source.module_name, program.instances[source.module_name])
+        program.shared[source.module_name] = SharedModule.published(source.module_name)
 
 
 def _forget(program: Program) -> None:
     for source in program.sources():
         linecache.cache.pop(source.filename, None)
-        sys.modules.pop(source.module_name, None)
+    for shared in program.shared.values():
+        shared.withdraw()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from json import dumps as _to_json
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -38,7 +39,7 @@ def _body(json: Any, data: Any) -> tuple[str | None, bytes]:
     if json is not None and data is not None:
         raise TypeError("give `json` or `data`, not both")
     if json is not None:
-        return "application/json", values.encode(json).encode()
+        return "application/json", _utf8(_to_json(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     if data is None or isinstance(data, bytes):
         return None, data or b""
     if isinstance(data, str):
@@ -50,11 +51,15 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidValue("$.data", f"{error.object[error.start]!r} is half a surrogate pair and not Unicode text") from None
+        raise InvalidValue(
+            "$.body", f"{error.object[error.start]!r} is half a surrogate pair and not Unicode text"
+        ) from None
 
 
 def _fields(pairs: Pairs) -> list[tuple[str, str]]:
-    return [(str(name), _text(value)) for name, given in _items(pairs) for value in _several(given) if value is not None]
+    return [
+        (str(name), _text(value)) for name, given in _items(pairs) for value in _several(given) if value is not None
+    ]
 
 
 def _items(pairs: Any) -> Iterable[tuple[Any, Any]]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 class RunLog:
     """Collects whole lines. While ``muted`` (what is replayed was logged before), lines are read and dropped.
 
-    ``in_turn`` says whether the writing thread runs the task itself; a step's function, which runs beside it, is never replayed.
+    ``in_turn`` says whether the writing thread runs the task itself; a step's function, which runs beside it, is
+    never replayed.
     """
 
     __slots__ = ("_beside", "_in_turn", "_lines", "_rest", "muted")
@@ -31,15 +32,15 @@ class RunLog:
             self._lines += lines
 
     def take(self, *, all: bool = False) -> tuple[str, ...]:
-        """The lines since the last time; with ``all``, one that is not finished too."""
+        """The lines since the last time, those of steps first; with ``all``, one that is not finished too."""
         if all and self._rest:
-            self.write("\n")
+            self._lines.append(self._rest)
+            self._rest = ""
         if not self._lines and not self._beside:
             return ()
         lines, self._lines = self._lines, []
-        while self._beside:
-            lines.append(self._beside.popleft())
-        return tuple(_storable(line) for line in lines)
+        beside = [self._beside.popleft() for _ in range(len(self._beside))]
+        return tuple(_storable(line) for line in (*beside, *lines))
 
 
 def _storable(line: str) -> str:

@@ -10,7 +10,8 @@ from types import FrameType
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Assignment, Ending, Session, Turn
 from sequential_adaptor.runners.fetch import failures
-from sequential_adaptor.runners.fetch.frame import Rules, in_order, is_call
+from sequential_adaptor.runners.fetch.frame import Rules
+from sequential_adaptor.runners.fetch.happenings import in_order, is_call
 from sequential_adaptor.runners.fetch.hosting import TaskFrame
 from sequential_adaptor.runners.fetch.lines import line_of
 from sequential_adaptor.runners.fetch.program import Program, acquire, release
@@ -19,7 +20,9 @@ from sequential_adaptor.runners.fetch.turn_threads import TurnThreads
 
 
 class FetchSession(Session):
-    """One frame of plain async Python; see :class:`~sequential_adaptor.runners.base.Session` for what its methods promise."""
+    """One frame of plain async Python; :class:`~sequential_adaptor.runners.base.Session` is what it promises."""
+
+    frame_type: type[TaskFrame] = TaskFrame
 
     def __init__(self, assignment: Assignment, rules: Rules, threads: TurnThreads) -> None:
         self._assignment = assignment
@@ -53,11 +56,11 @@ class FetchSession(Session):
         with self._turn:
             try:
                 self._program = acquire(self._assignment.function)
-            except (SyntaxError, ValueError) as error:
+            except Exception as error:  # no Python, or more than the compiler can take
                 self._raised = error
-                return Turn(ending=Ending("failed", error=failures.stored(error, (), "")))
+                return Turn(ending=Ending("failed", error=failures.stored(error, (), "sequential_task")))
             recorded = {one.sequence: one for one in history if one.sequence is not None and is_call(one)}
-            self._frame = TaskFrame(self._assignment, self._program, self._rules, recorded)
+            self._frame = self.frame_type(self._assignment, self._program, self._rules, recorded)
             return self._frame.start(in_order(history))
 
     def _take(self, happening: StackRun) -> Turn:

@@ -28,7 +28,7 @@ class _Job:
         current.host = self.host
         try:
             self.result = self.func(*self.args)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+        except BaseException as error:  # it is raised in the thread that waits
             self.error = error
         finally:
             current.host = None

@@ -1,4 +1,4 @@
-"""``run`` and ``resume`` without an engine: a state that holds all of a task, and sessions that are kept while they last."""
+"""``run`` and ``resume`` without an engine: states that hold all of a task, and sessions kept while they last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sequential_adaptor.errors import ConfigurationError, TaskCancelled, TaskFai
 from sequential_adaptor.records import StackRun, TaskFunction
 from sequential_adaptor.runners.base import Assignment, Call, CallResults, Completed, Suspended, Turn
 from sequential_adaptor.runners.fetch.copies import fresh
-from sequential_adaptor.runners.fetch.frame import EVENT, TIMER
+from sequential_adaptor.runners.fetch.happenings import EVENT, TIMER
 from sequential_adaptor.runners.fetch.session import FetchSession
 from sequential_adaptor.values import JSON
 
@@ -39,7 +39,9 @@ class Standalone:
     async def resume(self, state: JSON, response: JSON | CallResults) -> Completed | Suspended:
         """Go on."""
         if not isinstance(state, dict) or state.get("format") != _STATE:
-            raise ConfigurationError("this is no state of the fetch runner; give the `state` of what run() or resume() returned")
+            raise ConfigurationError(
+                "this is no state of the fetch runner; give the `state` of what run() or resume() returned"
+            )
         task = self._kept.pop(state["id"], None)
         turn = None
         if task is None or len(task.history) != len(state["history"]):
@@ -78,7 +80,7 @@ class Standalone:
 
 
 class _Task:
-    """A task with all that is known of it: ``history`` holds what has happened, ``outstanding`` the calls that are open."""
+    """A task with all that is known of it: ``history`` is what happened, ``outstanding`` the calls that are open."""
 
     def __init__(self, open: Callable[[Assignment], FetchSession], state: dict[str, Any]) -> None:
         self.id: str = state["id"]
@@ -114,7 +116,10 @@ class _Task:
         answered = {record.sequence for record in self.history}
         calls = [_call(item) for n, item in self._recorded.items() if n not in answered]
         stored = {record.sequence: self._recorded[record.sequence] for record in self.history if record.sequence}
-        history = [record.replace(input=stored[record.sequence]["input"]) if record.sequence else record for record in self.history]
+        history = [
+            record.replace(input=stored[record.sequence]["input"]) if record.sequence else record
+            for record in self.history
+        ]
         return self._note(await self.session.start([*history, *calls]))
 
     async def answer(self, response: JSON | CallResults) -> Turn:
@@ -164,7 +169,9 @@ class _Task:
     def _outcome(self, sequence: int, result: JSON, error: JSON) -> StackRun:
         call = self.outstanding.get(sequence)
         if call is None:
-            raise ConfigurationError(f"no call {sequence} is open (open: {', '.join(map(str, self.outstanding)) or 'none'})")
+            raise ConfigurationError(
+                f"no call {sequence} is open (open: {', '.join(map(str, self.outstanding)) or 'none'})"
+            )
         status = "completed" if error is None else "failed"
         return self._happening(call.operation, sequence=sequence, status=status, result=result, error=error)
 
@@ -173,8 +180,12 @@ class _Task:
         if operation == TIMER:
             now = max(now, self._deadline or now)
         last = self.history[-1].ended_at if self.history else None
-        fields = {"status": "completed", "position": len(self.history), "ended_at": max(now, last or now)} | fields
-        return StackRun(id=f"{self.id}.h{len(self.history)}", operation=operation, **fields)
+        given: dict[str, Any] = {
+            "status": "completed",
+            "position": len(self.history),
+            "ended_at": max(now, last or now),
+        }
+        return StackRun(id=f"{self.id}.h{len(self.history)}", operation=operation, **(given | fields))
 
 
 def _happened(record: StackRun) -> dict[str, JSON]:
@@ -183,7 +194,7 @@ def _happened(record: StackRun) -> dict[str, JSON]:
 
 
 def _record(item: Mapping[str, JSON]) -> StackRun:
-    fields = {**item, "ended_at": _time(item["ended_at"])}
+    fields: dict[str, Any] = {**item, "ended_at": _time(item["ended_at"])}
     return StackRun(id=f"h{item['position']}", **fields)
 
 

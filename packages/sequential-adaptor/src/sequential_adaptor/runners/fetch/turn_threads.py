@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ class TurnThreads:
         self._limit = limit
         self._lock = threading.Lock()
         self._count = 0
-        self._idle: list[SimpleQueue[_Turn]] = []
+        self._idle: list[SimpleQueue[_Turn | None]] = []
         self._backlog: deque[_Turn] = deque()
 
     async def run(self, function: Callable[[], T], line: Callable[[Any], str | None]) -> T:
@@ -39,6 +40,14 @@ class TurnThreads:
         finally:
             turn.unwatch()
 
+    def close(self) -> None:
+        """Let the idle threads go; the others go when they have been idle for a while."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            self._count -= len(idle)
+        for queue in idle:
+            queue.put(None)
+
     def _submit(self, turn: _Turn) -> None:
         with self._lock:
             if self._idle:
@@ -50,7 +59,7 @@ class TurnThreads:
                 self._backlog.append(turn)
 
     def _serve(self, turn: _Turn | None) -> None:
-        queue: SimpleQueue[_Turn] = SimpleQueue()
+        queue: SimpleQueue[_Turn | None] = SimpleQueue()
         while turn is not None:
             turn.run()
             turn = None  # it holds the task's values
@@ -61,7 +70,7 @@ class TurnThreads:
                     self._idle.append(queue)
             turn = turn or self._next(queue)
 
-    def _next(self, queue: SimpleQueue[_Turn]) -> _Turn | None:
+    def _next(self, queue: SimpleQueue[_Turn | None]) -> _Turn | None:
         """The next turn, ``None`` when this thread is to end."""
         try:
             return queue.get(timeout=_IDLE_SECONDS)
@@ -95,13 +104,11 @@ class _Turn:
         self._thread = threading.get_ident()
         try:
             self._result = self._function()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the turn is awaited
+        except BaseException as error:  # it is raised where the turn is awaited
             self._error = error
         self._thread = 0
-        try:
+        with suppress(RuntimeError):  # that loop is closed; nobody waits any more
             self._loop.call_soon_threadsafe(self._hand_over)
-        except RuntimeError:  # that loop is closed; nobody waits any more
-            pass
 
     def watch(self) -> None:
         """Warn when the function takes long."""
@@ -124,7 +131,9 @@ class _Turn:
             return self.watch()  # it has waited for a thread
         stack = sys._current_frames().get(self._thread)
         _log.warning(
-            "a task blocks its thread for over %g s at %s. Put long work into step(...), and wait by `await asyncio.sleep(...)`",
+            "a task blocks its thread for over %g s at %s. Put long work into step(...), and wait by "
+            "`await asyncio.sleep(...)`",
             _PATIENCE_SECONDS,
             self._line(stack) or "a line of a library",
         )
+        return None

@@ -6,27 +6,30 @@ A request (``input`` of the operations ``fetch`` and ``httpx``)::
 
 A response (``result`` of the same)::
 
-    {"status": 200, "headers": [["content-type", "text/html"], ...], "body": BODY, "url": "https://... (after redirects)"}
+    {"status": 200, "headers": [["content-type", "text/html"], ...], "body": BODY, "url": "https://... (after
+    redirects)"}
 
 BODY is ``None`` where there is none, text where the bytes are UTF-8 (always exactly these bytes, whatever charset the
-headers name), else ``{"base64": "..."}``. Header names are lower case, repeated headers are repeated pairs. A body is stored
-as it is after content and transfer encodings are undone, so the headers that speak of them are not stored.
+headers name), else ``{"base64": "..."}``. Header names are lower case, repeated headers are repeated pairs. A body is
+stored as it is after content and transfer encodings are undone, so the headers that speak of them are not stored.
 
 A failure to get a response at all is stored as ``{"type": "httpx.ConnectTimeout", "message": ..., "retryable": true}``.
 
-``options`` of these calls: ``timeout`` (seconds, or ``{"connect", "read", "write", "pool"}`` for ``httpx``, each seconds or
-``None``), ``attempts`` (``fetch`` only), ``follow_redirects`` (``fetch`` only; ``httpx`` follows them by itself, as calls of their
-own), ``idempotency_key`` (``False``: send none), ``secrets`` (``{placeholder: keystore key}``).
+``options`` of these calls: ``timeout`` (seconds, or ``{"connect", "read", "write", "pool"}`` for ``httpx``, each
+seconds or ``None``), ``attempts`` (``fetch`` only), ``follow_redirects`` (``fetch`` only; ``httpx`` follows them by
+itself, as calls of their own), ``idempotency_key`` (``False``: send none), ``secrets`` (``{placeholder: keystore
+key}``).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
+from sequential_adaptor.runners.fetch.addresses import hide_url
 from sequential_adaptor.values import JSON
 
 Headers = tuple[tuple[str, str], ...]
@@ -79,14 +82,17 @@ def request_to_json(method: str, url: str, headers: Iterable[tuple[str, str]], b
 
 
 def request_from_json(value: Mapping[str, JSON], secrets: Mapping[str, str] | None = None) -> HttpRequest:
-    """The request to send. ``secrets`` maps placeholders to their real values, which are put in escaped for their place."""
+    """The request to send. ``secrets`` maps placeholders to real values, which are put in escaped for their place."""
     headers = tuple((name, text) for name, text in value["headers"])
     request = HttpRequest(value["method"], value["url"], headers, body_from_json(value["body"]))
     return fill_request(request, secrets) if secrets else request
 
 
 def response_to_json(status: int, headers: Iterable[tuple[str, str]], body: bytes, url: str) -> dict[str, JSON]:
-    """An answer as it is stored; ``body`` is what is left when content and transfer encodings are undone."""
+    """An answer as it is stored; ``body`` is what is left when content and transfer encodings are undone.
+
+    What is secret in the address is not stored: whoever asked knows it.
+    """
     pairs = [[name.lower(), text] for name, text in headers]
     gone = _ANSWER_HEADERS
     if any(name == "content-encoding" for name, _ in pairs):
@@ -95,7 +101,7 @@ def response_to_json(status: int, headers: Iterable[tuple[str, str]], body: byte
         "status": status,
         "headers": [pair for pair in pairs if pair[0] not in gone],
         "body": body_to_json(body),
-        "url": url,
+        "url": hide_url(url),
     }
 
 
@@ -125,13 +131,13 @@ def body_from_json(value: JSON) -> bytes:
 
 
 def fill_request(request: HttpRequest, secrets: Mapping[str, str]) -> HttpRequest:
-    """The request with real values for placeholders: quoted in the URL, escaped in JSON and forms, inside Basic credentials too."""
+    """The request with real values for placeholders: quoted in URLs, escaped in JSON and forms, and in Basic ones."""
     kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
-    escape = _plain
+    escape: Callable[[str], str] = _plain
     if kind == "application/json" or kind.endswith("+json"):
         escape = _in_json
     elif kind == "application/x-www-form-urlencoded":
-        escape = quote_plus
+        escape = _in_form
     body = request.body
     for placeholder, real in secrets.items():
         body = body.replace(placeholder.encode(), escape(real).encode())
@@ -178,6 +184,10 @@ def _fill(text: str, secrets: Mapping[str, str]) -> str:
 
 def _in_json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _in_form(text: str) -> str:
+    return quote_plus(text)
 
 
 def _plain(text: str) -> str:

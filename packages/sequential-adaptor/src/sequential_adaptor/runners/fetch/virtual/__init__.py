@@ -1,7 +1,7 @@
-"""Time and chance as a task's own modules see them: stand-ins for ``time``, ``datetime``, ``random``, ``uuid``, ``secrets``, ``os``.
+"""Time and chance as a task's own modules see them: stand-ins for ``time``, ``datetime``, ``random`` and others.
 
-A stand-in is its module with some names replaced. What is put in asks the frame that runs in this thread, and behaves like
-the original where there is none, as in the function of a ``step``.
+A stand-in is its module with some names replaced. What is put in asks the frame that runs in this thread, and behaves
+like the original where there is none, as in the function of a ``step``.
 """
 
 from __future__ import annotations

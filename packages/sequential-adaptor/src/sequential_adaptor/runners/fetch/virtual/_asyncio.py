@@ -1,4 +1,4 @@
-"""``asyncio``: what goes through a set of coroutines, whose order is another one in each process, keeps the order given."""
+"""``asyncio``: what goes through a set of coroutines, whose order differs by process, keeps the order given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``datetime``: classes whose ``now`` and ``today`` are the task's clock. They make ordinary dates and times, and no others."""
+"""``datetime``: classes whose ``now`` and ``today`` are the task's clock. They make ordinary dates and times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def replacements() -> dict[str, Any]:
 
 
 class _SameAsReal(type):
-    """Instances and subclasses of the real class count as ones of the stand-in; classes that tasks derive are ordinary."""
+    """Instances and subclasses of the real class count as the stand-in's; classes that tasks derive are ordinary."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         found = _original(cls)
@@ -32,7 +32,8 @@ class _Date(real.date, metaclass=_SameAsReal):
     @classmethod
     def today(cls) -> Any:
         found = frame()
-        today = real.date.today() if found is None else found.clock.now.astimezone().date()
+        moment = real.datetime.now().astimezone() if found is None else found.clock.now.astimezone()
+        today = moment.date()
         return today if cls is _Date else cls(today.year, today.month, today.day)
 
     @classmethod

@@ -22,7 +22,9 @@ def replacements() -> dict[str, Any]:
         "randbelow": _randbelow(shared),
         "token_bytes": _token_bytes,
         "token_hex": lambda nbytes=None: _token_bytes(nbytes).hex(),
-        "token_urlsafe": lambda nbytes=None: base64.urlsafe_b64encode(_token_bytes(nbytes)).rstrip(b"=").decode("ascii"),
+        "token_urlsafe": lambda nbytes=None: (
+            base64.urlsafe_b64encode(_token_bytes(nbytes)).rstrip(b"=").decode("ascii")
+        ),
     }
 
 

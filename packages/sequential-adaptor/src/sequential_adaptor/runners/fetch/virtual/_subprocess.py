@@ -14,7 +14,9 @@ _STARTING = ("call", "check_call", "check_output", "getoutput", "getstatusoutput
 
 def replacements() -> dict[str, Any]:
     """Whatever starts a process."""
-    return {"Popen": _Popen} | {name: refused_in_tasks(f"subprocess.{name}", getattr(subprocess, name)) for name in _STARTING}
+    return {"Popen": _Popen} | {
+        name: refused_in_tasks(f"subprocess.{name}", getattr(subprocess, name)) for name in _STARTING
+    }
 
 
 def refused_in_tasks(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +37,7 @@ class _Popen(subprocess.Popen[Any]):
 
     def __del__(self, *args: Any) -> None:
         if hasattr(self, "pid"):  # else it was refused
-            super().__del__(*args)  # type: ignore[misc]  # not in typeshed
+            super().__del__(*args)
 
 
 def _refuse(name: str) -> None:

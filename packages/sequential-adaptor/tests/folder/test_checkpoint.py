@@ -1,0 +1,262 @@
+"""The journal is cut when files and index are safe, and nothing changes for anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from sequential_adaptor.backends.folder import FolderAdapter, keeper
+from sequential_adaptor.errors import StorageError
+from sequential_adaptor.records import StackRun, TaskRun
+from sequential_adaptor.storage import Create, Update, Wake
+
+Checkpoint: TypeAlias = Callable[[FolderAdapter], Awaitable[None]]
+
+
+def run(number: int, **fields: object) -> TaskRun:
+    return TaskRun(id=f"run-{number}", task_identifier="task", **fields)  # type: ignore[arg-type]  # fields of any type
+
+
+def call(run: int, number: int, **fields: object) -> StackRun:
+    given = {"operation": "a.b", "result": {"n": number}, **fields}
+    return StackRun(task_run_id=f"run-{run}", parent_stack_run_id=f"run-{run}", sequence=number, **given)  # type: ignore[arg-type]  # fields of any type
+
+
+def segments(base: Path) -> list[str]:
+    return sorted(path.name for path in (base / ".store").glob("journal-*"))
+
+
+async def everything(adapter: FolderAdapter) -> list[object]:
+    return [*await adapter.query_task_runs(), *await adapter.query_stack_runs()]
+
+
+async def fill(adapter: FolderAdapter, runs: int = 5) -> None:
+    for number in range(runs):
+        ended = number % 2 == 0
+        await adapter.commit(
+            [
+                Create(run(number, status="completed" if ended else "running", input=[number], result={"é": None})),
+                Create(
+                    StackRun(
+                        id=f"run-{number}", task_run_id=f"run-{number}", status="completed" if ended else "pending"
+                    )
+                ),
+                *(Create(call(number, n, status="completed")) for n in range(1, 4)),
+            ],
+            id=f"fill-{number}",
+        )
+
+
+async def test_nothing_changes(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """Records, what is due, and commit ids are the same before, after, in other adapters, and after reopening."""
+    async with FolderAdapter(base) as other:
+        await fill(adapter)
+        before = await everything(adapter)
+        await checkpoint(adapter)
+        assert segments(base) == ["journal-00000002"]
+        for each in (adapter, other):
+            assert await everything(each) == before
+            await each.commit([Create(run(99))], id="fill-1")  # written already
+            assert await each.get_task_run("run-99") is None
+        async with FolderAdapter(base) as third:
+            assert await everything(third) == before
+            await third.commit([Create(run(99))], id="fill-1")
+            assert await third.get_task_run("run-99") is None
+            claims = await third.claim_stack_runs("worker", limit=99)
+        assert {claim.stack_run.id for claim in claims} == {"run-1", "run-3"}
+        assert await other.claim_stack_runs("other", limit=99) == []
+        assert await everything(adapter) == await everything(other) != before
+
+
+async def test_the_journal_does_not_grow_for_ever(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut by itself, while commits go on, and what it held is safe in files and index."""
+    monkeypatch.setattr(keeper, "SEGMENT", 20_000)
+    monkeypatch.setattr(keeper, "DELAY", 0.01)
+    for number in range(60):
+        await adapter.commit([Create(run(number, input="x" * 1000)), Create(call(number, 1))], id=f"c-{number}")
+        await asyncio.sleep(0.005)
+    for _ in range(200):
+        if len(segments(base)) == 1 and segments(base) > ["journal-00000001"]:
+            break
+        await asyncio.sleep(0.02)
+    assert segments(base) > ["journal-00000001"]
+    assert len(segments(base)) == 1
+    assert len(await adapter.query_task_runs()) == 60
+
+
+async def test_what_has_gone_cold_is_changed_and_claimed_as_ever(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint
+) -> None:
+    """Runs that are in their files only: read, queried, changed, woken and claimed like any other."""
+    await fill(adapter)
+    await checkpoint(adapter)
+    assert not adapter._use().store.state.warm
+    changed = await adapter.update_task_run("run-0", metadata={"seen": True})
+    assert (changed.input, changed.metadata) == ([0], {"seen": True})
+    await adapter.commit(
+        [Wake("run-1"), Update(StackRun, "run-1.2", {"position": 7}, expect={"result": {"n": 2}})], id="x"
+    )
+    (claim,) = await adapter.claim_stack_runs("worker", ids=["run-1"])
+    assert (claim.stack_run.wakes, claim.token) == (1, 1)
+    async with FolderAdapter(base) as other:
+        assert await everything(other) == await everything(adapter)
+        found = await other.query_stack_runs({"parent_stack_run_id": "run-1", "position": 7})
+        assert [one.id for one in found] == ["run-1.2"]
+        await checkpoint(other)
+        assert await everything(other) == await everything(adapter)
+
+
+async def test_one_that_slept_through_it_reads_anew(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """A process that followed nothing while the journal was cut several times sees all of it at its next look."""
+    async with FolderAdapter(base) as sleeper:
+        await fill(adapter, 2)
+        for number in range(10, 13):
+            await adapter.create_task_run(run(number))
+            await checkpoint(adapter)
+        assert await everything(sleeper) == await everything(adapter)
+        await sleeper.create_task_run(run(20))
+        assert await adapter.get_task_run("run-20") is not None
+
+
+async def test_a_long_history_keeps_its_files(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """Calls stay in the file they were first written to, and a later call does not rewrite the older files."""
+    await adapter.create_task_run(run(1))
+    await adapter.commit([Create(call(1, n)) for n in range(1, 451)], id="many")
+    await checkpoint(adapter)
+    names = ["run-1.calls-2.json", "run-1.calls-3.json", "run-1.calls.json", "run-1.json"]
+    assert sorted(path.name for path in (base / "runs").iterdir()) == names
+    stamps = {path.name: path.stat().st_mtime_ns for path in (base / "runs").iterdir()}
+    await adapter.commit([Create(call(1, 451))], id="one more")
+    await checkpoint(adapter)
+    changed = {path.name for path in (base / "runs").iterdir() if path.stat().st_mtime_ns != stamps[path.name]}
+    assert changed == {"run-1.calls-3.json"}
+    async with FolderAdapter(base) as other:
+        found = await other.query_stack_runs({"task_run_id": "run-1"}, order_by="sequence")
+        assert [one.sequence for one in found] == list(range(1, 452))
+
+
+async def test_a_call_that_moves_to_another_run(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """`task_run_id` may change: the call is found under the new run by every process, before and after the cut."""
+    await fill(adapter, 2)
+    await checkpoint(adapter)
+    await adapter.update_stack_run("run-0.2", task_run_id="run-1")
+    async with FolderAdapter(base) as other:
+        for _ in range(2):
+            for each in (adapter, other):
+                moved = await each.get_stack_run("run-0.2")
+                assert moved is not None
+                assert moved.task_run_id == "run-1"
+                assert len(await each.query_stack_runs({"task_run_id": "run-0"})) == 3
+                assert len(await each.query_stack_runs({"task_run_id": "run-1"})) == 5
+                assert "run-0.2" in [one.id for one in await each.query_stack_runs({"parent_stack_run_id": "run-0"})]
+            await checkpoint(other)
+        await adapter.update_stack_run("run-0.2", task_run_id="run-0")
+        assert len(await other.query_stack_runs({"task_run_id": "run-0"})) == 4
+    async with FolderAdapter(base) as third:
+        assert await everything(third) == await everything(adapter)
+
+
+async def test_ids_that_name_another_run(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """An id is free: a stack run may be called what it likes, and have a parent in another run."""
+    await fill(adapter, 2)
+    await adapter.create_stack_run(StackRun(id="anything", task_run_id="run-1", parent_stack_run_id="run-0.1"))
+    await checkpoint(adapter)
+    async with FolderAdapter(base) as other:
+        for each in (adapter, other):
+            assert [one.id for one in await each.query_stack_runs({"parent_stack_run_id": "run-0.1"})] == ["anything"]
+            found = await each.get_stack_run("anything")
+            assert found is not None
+            assert found.task_run_id == "run-1"
+        (claim,) = await other.claim_stack_runs("w", ids=["anything"])
+        assert claim.stack_run.id == "anything"
+
+
+async def test_an_index_that_is_gone_is_made_again(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a clone there are only the readable files: the same records, and what was due is due."""
+    await fill(adapter)
+    before = await everything(adapter)
+    await adapter.close()
+    for path in (base / ".store").iterdir():
+        path.unlink()
+    (base / ".store").rmdir()
+    with caplog.at_level(logging.INFO):
+        async with FolderAdapter(base) as other:
+            assert await everything(other) == before
+            assert len(await other.claim_stack_runs("worker", limit=99)) == 2
+    assert "5 runs" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "garbage behind"])
+async def test_a_damaged_index_is_made_again(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint, damage: str
+) -> None:
+    """The index holds nothing that the files and the journal do not: it is never a reason to lose anything."""
+    await fill(adapter, 3)
+    await checkpoint(adapter)
+    await adapter.create_task_run(run(50))
+    await checkpoint(adapter)
+    await adapter.create_task_run(run(51))
+    before = await everything(adapter)
+    await adapter.close()
+    index = base / ".store" / "index"
+    data = index.read_bytes()
+    if damage == "gone":
+        index.unlink()
+    else:
+        changed = {"cut": data[:-9], "changed": data.replace(b"run-0", b"run-9", 1), "garbage behind": data + b'["x",'}
+        index.write_bytes(changed[damage])
+    for _ in range(2):
+        async with FolderAdapter(base) as other:
+            assert await everything(other) == before
+            await other.create_task_run(run(60))
+            await checkpoint(other)
+            before = await everything(other)
+
+
+async def test_one_process_at_a_time_writes_files(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
+    """While another process writes files or cuts the journal, this one waits with both, and its commits do not."""
+    async with FolderAdapter(base) as other:
+        with other._use().store.files_lock:
+            await adapter.create_task_run(run(1))
+            cutting = asyncio.ensure_future(checkpoint(adapter))
+            for number in range(2, 30):
+                await adapter.create_task_run(run(number))
+                await asyncio.sleep(0.01)
+            assert not cutting.done()
+            assert not list((base / "runs").iterdir())
+        await cutting
+        assert len(list((base / "runs").iterdir())) == 29
+
+
+async def test_cold_runs_are_not_in_memory(adapter: FolderAdapter, checkpoint: Checkpoint) -> None:
+    """What has ended and is in its files costs a line of the index each, whatever its payloads were."""
+    large = "x" * 100_000
+    for number in range(20):
+        await adapter.create_task_run(run(number, status="completed", result=large + str(number)))
+    await checkpoint(adapter)
+    gc.collect()
+    texts = [one for one in gc.get_objects() if isinstance(one, TaskRun) and isinstance(one.result, str)]
+    assert not [one for one in texts if len(one.result) > 50_000]
+    found = await adapter.get_task_run("run-7")
+    assert found is not None
+    assert found.result == large + "7"
+
+
+async def test_a_store_that_was_replaced_takes_no_commit(adapter: FolderAdapter, base: Path) -> None:
+    """A commit to a folder that was deleted under an open adapter is an error, not a success that nobody finds."""
+    await adapter.create_task_run(run(1))
+    (base / ".store").rename(base / "gone")
+    with pytest.raises(StorageError, match="removed or replaced"):
+        await adapter.create_task_run(run(2))
+    (base / "gone").rename(base / ".store")
+    await adapter.create_task_run(run(2))

@@ -1,0 +1,154 @@
+"""Power loss at any moment: what was acknowledged is there, whatever the disk made of what was not synced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from sequential_adaptor.backends.folder import FolderAdapter, index, keeper, store
+from sequential_adaptor.backends.folder.disk import TEMPORARY, Disk
+from sequential_adaptor.backends.folder.lines import SECTOR
+from sequential_adaptor.records import StackRun, TaskRun
+from sequential_adaptor.storage import Create, Update
+
+
+class FragileDisk(Disk):
+    """A disk that knows what it may lose: contents not synced, and names whose folder was not synced since."""
+
+    made: FragileDisk
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+        self._synced: set[Path] = set()
+        self._unsafe: set[Path] = set()
+        self._before: dict[Path, bytes | None] = {}
+        self._grown: dict[Path, bytes] = {}
+        FragileDisk.made = self
+
+    def sync_data(self, fd: int) -> None:
+        with self._lock:
+            super().sync_data(fd)
+            self._is_safe(Path(os.readlink(f"/proc/self/fd/{fd}")))
+
+    def sync(self, fd: int) -> None:
+        with self._lock:
+            super().sync(fd)
+            self._is_safe(Path(os.readlink(f"/proc/self/fd/{fd}")))
+
+    def sync_paths(self, paths: Sequence[Path]) -> None:
+        for path in paths:  # never the whole file system, which would not be seen here
+            self.sync_path(path)
+
+    def _is_safe(self, path: Path) -> None:
+        self._synced.add(path)
+        self._unsafe.discard(path)
+        if _grows(path):
+            self._grown[path] = path.read_bytes()
+        for name in [name for name in self._before if name.parent == path]:
+            del self._before[name]
+
+    def replace_all(self, files: Mapping[Path, bytes], *, sync: bool) -> None:
+        with self._lock:
+            for path, data in files.items():
+                self._before.setdefault(path, path.read_bytes() if path.exists() else None)
+                self._synced.discard(temporary := path.with_name(f"{path.name}{TEMPORARY}"))
+                super().replace_all({path: data}, sync=sync)
+                (self._unsafe.discard if temporary in self._synced else self._unsafe.add)(path)
+                if _grows(path):
+                    self._grown[path] = data
+
+    def lose_power(self, base: Path, copy: Path, chance: random.Random) -> None:
+        """Leave in ``copy`` what may be found when the power is back."""
+        with self._lock:
+            shutil.copytree(base, copy)
+            for path, before in self._before.items():
+                if chance.random() < 0.5:
+                    _restore(copy / path.relative_to(base), before)
+            for path in self._unsafe:
+                found = copy / path.relative_to(base)
+                if found.exists() and chance.random() < 0.7:
+                    os.truncate(found, chance.randrange(found.stat().st_size))
+            for path, safe in self._grown.items():
+                found = copy / path.relative_to(base)
+                if found.exists():
+                    found.write_bytes(_mixed(found.read_bytes(), safe, chance))
+
+
+def _grows(path: Path) -> bool:
+    """Whether a file is written to in place."""
+    return path.name == "index" or path.name.startswith("journal-")
+
+
+def _restore(path: Path, before: bytes | None) -> None:
+    if before is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(before)
+
+
+def _mixed(now: bytes, safe: bytes, chance: random.Random) -> bytes:
+    """Any sector of what was not synced may have reached the disk, or not."""
+    safe = safe.ljust(len(now), b"\0")
+    parts = [slice(start, start + SECTOR) for start in range(0, len(now), SECTOR)]
+    return b"".join((now if chance.random() < 0.5 else safe)[part] for part in parts)
+
+
+async def commit_for_ever(adapter: FolderAdapter, name: str, acknowledged: dict[str, int]) -> None:
+    """Runs of three calls, one after the other."""
+    for number in range(100_000):
+        id = f"{name}-{number}"
+        await adapter.commit([Create(TaskRun(id=id, task_identifier="t", input="x" * 300, metadata=0))], id=id)
+        acknowledged[id] = 0
+        for step in range(1, 4):
+            call = StackRun(id=f"{id}.{step}", task_run_id=id, operation="a", result=["y" * 300, step])
+            await adapter.commit([Create(call), Update(TaskRun, id, {"metadata": step})], id=f"{id}.{step}")
+            acknowledged[id] = step
+
+
+async def check(base: Path, acknowledged: dict[str, int]) -> None:
+    async with FolderAdapter(base) as adapter:
+        found = {run.id: run for run in await adapter.query_task_runs()}
+        assert acknowledged.keys() <= found.keys()
+        for id, run in found.items():
+            calls = await adapter.query_stack_runs({"task_run_id": id})
+            assert run.metadata >= acknowledged.get(id, 0)
+            assert [call.result for call in calls] == [["y" * 300, step] for step in range(1, run.metadata + 1)]
+            await adapter.commit([], id=id)  # known, or harmless
+        assert len(await adapter.query_task_runs()) == len(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_was_acknowledged_is_there(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """While runs are created and moved on, files written, the journal cut and the index rewritten."""
+    monkeypatch.setattr(keeper, "SEGMENT", 15_000)
+    monkeypatch.setattr(keeper, "DELAY", 0.005)
+    monkeypatch.setattr(store, "Disk", FragileDisk)
+    if seed % 2:
+        monkeypatch.setattr(index, "_SLACK", -1_000_000)  # write it anew each time
+    chance, acknowledged = random.Random(seed), dict[str, int]()
+    async with FolderAdapter(base) as adapter:
+        disk = FragileDisk.made
+        lanes = [asyncio.ensure_future(commit_for_ever(adapter, f"{name}", acknowledged)) for name in "abcd"]
+        crashes = []
+        for number in range(12):
+            await asyncio.sleep(chance.random() / 8)
+            known = dict(acknowledged)
+            await asyncio.to_thread(disk.lose_power, base, tmp_path / f"{number}", chance)
+            crashes.append((tmp_path / f"{number}", known))
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        assert len(acknowledged) > 20
+    monkeypatch.undo()
+    for copy, known in crashes:
+        await check(copy, known)
