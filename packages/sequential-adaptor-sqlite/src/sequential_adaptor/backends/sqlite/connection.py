@@ -1,0 +1,115 @@
+"""One connection on a thread of its own, which runs whole transactions: one hop there and back for each.
+
+This is the only module that touches aiosqlite. Its public methods cost a hop a statement; ``Connection._execute`` runs
+any function on the connection's thread, and is what they are all made of. The range of versions in pyproject.toml and
+tests/test_connection.py pin it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from aiosqlite import Connection
+
+from sequential_adaptor.backends.sqlite.failures import translate
+from sequential_adaptor.backends.sqlite.waiting import Patience
+from sequential_adaptor.errors import StorageClosed, StorageError
+
+T = TypeVar("T")
+
+
+class Thread:
+    """A connection and the thread that owns it. It may be called from any event loop, and not after a fork."""
+
+    def __init__(self, path: str, name: str, seconds: float, forked: Callable[[], None]) -> None:
+        self.path = path
+        self._name = name
+        self._seconds = seconds
+        self._forked = forked
+        self._connection: Connection | None = None
+        self._process = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened, and not closed."""
+        return self._connection is not None
+
+    async def open(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        """Make the connection, on its thread."""
+        connection = Connection(connect, 64)
+        # A program that forgets to close ends all the same: SQLite takes that for what it is, a process that died.
+        connection._thread.daemon = True
+        try:
+            self._connection = await connection
+        except Exception as error:
+            # It is ending, and has a last word for this event loop, which may be closed a moment from now.
+            connection._thread.join()
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self.path) from error
+            raise
+        self._process = os.getpid()
+        _OPEN.add(self)
+
+    async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``function`` gives for the connection. It goes on to its end where the caller is cancelled."""
+        connection = self._usable()
+        try:
+            found: T = await connection._execute(function, connection._conn)  # type: ignore[no-untyped-call]  # untyped
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        return found
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Like :meth:`call`, and again where SQLite is busy, as it is for a moment when a file is opened or closed."""
+
+        def patiently(connection: sqlite3.Connection) -> T:
+            return Patience(self.path, self._seconds).until_free(lambda: function(connection))
+
+        return await self.call(patiently)
+
+    async def close(self, last: Callable[[sqlite3.Connection], None]) -> None:
+        """Do one last thing, and close; what was asked for before is done before."""
+        if self._connection is None or self._process != os.getpid():
+            self._connection = None
+            return
+        connection = self._connection
+        try:
+            await self.call(last)
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def check(self) -> None:
+        """Raise what says why it cannot be called, where it cannot."""
+        self._usable()
+
+    def abandon(self) -> None:
+        """Never touch the connection again: SQLite forbids it in the child of a fork, where closing counts as well."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+        self._forked()
+
+    def _usable(self) -> Connection:
+        if self._connection is None:
+            raise StorageClosed(self._name)
+        if self._process != os.getpid():
+            raise StorageError(
+                f"this {self._name} was opened in process {self._process}, before a fork; open one in this process"
+            )
+        return self._connection
+
+
+_OPEN: Final = weakref.WeakSet[Thread]()
+
+
+def _after_fork() -> None:
+    for thread in list(_OPEN):
+        thread.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
