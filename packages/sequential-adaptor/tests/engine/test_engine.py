@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from sequential_adaptor import (
     ConfigurationError,
     Engine,
+    FolderAdapter,
     InvalidId,
     InvalidValue,
     RecordExists,
@@ -23,6 +24,7 @@ from sequential_adaptor import (
     TaskCancelled,
     TaskFailed,
     TaskFunctionNotFound,
+    Worker,
 )
 from sequential_adaptor.testing.strategies import json_values
 
@@ -236,6 +238,38 @@ async def test_calls_beyond_the_hands_of_a_worker_are_handed_out_and_all_end(eng
     assert echo.calls == 40
     assert sorted(call.position or 0 for call in calls) == list(range(40))
     assert any(call.token for call in calls)  # some were claimed by themselves
+
+
+class SlowToCommit(FolderAdapter):
+    """A store whose commits take longer than the calls."""
+
+    async def commit(self, *args: Any, **options: Any) -> None:
+        await asyncio.sleep(0.05)
+        await super().commit(*args, **options)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_a_call_that_ends_while_a_commit_is_on_its_way_is_taken(tmp_path: Path, stops: bool) -> None:
+    async def soon(method: str, params: list[float]) -> float:
+        await asyncio.sleep(params[0])
+        return params[0]
+
+    code = (
+        "import asyncio\nasync def main():\n"
+        "    return await asyncio.gather(*(call_host_tool('soon', 'x', [n / 100]) for n in range(6)))\n"
+    )
+    async with SlowToCommit(tmp_path, durability="process") as store, ServiceClient() as services:
+        services.register_service("soon", soon)
+        async with Engine(store, services=services) as engine:
+            await engine.publish("soon", code)
+            handle = await engine.submit("soon")
+            if stops:
+                worker = Worker(store, services=services)
+                asyncio.get_running_loop().call_later(0.13, worker.stop)
+                await worker.run()
+            await asyncio.wait_for(engine.work(until_idle=True), 10)
+            assert await handle.result(1) == [0.0, 0.01, 0.02, 0.03, 0.04, 0.05]
+            assert all(call.attempts == 0 for call in await handle.calls())
 
 
 async def test_tasks_run_side_by_side(engine: Engine) -> None:

@@ -119,10 +119,12 @@ class Holder:
             await self._end(task.turn.ending)
             return Left.ENDED
         await self._commit()
-        if self._leaving and not self._calls:
-            return await self._give_back()
         if not self._leaving:
             task.send()
+        if self._stirred.is_set():  # a call ended, or somebody woke the frame, while the commit was on its way
+            return None
+        if self._leaving and not self._calls:
+            return await self._give_back()
         until = task.turn.deadline if self._calls else self._lingers_until()
         if self._calls or until is not None:
             await self._wait(until)
