@@ -166,9 +166,9 @@ class RecordNotFound(StorageError, LookupError):
 class RecordExists(StorageError, ValueError):
     """Another record, which is not identical, has that id."""
 
-    def __init__(self, record: str, id: str) -> None:
+    def __init__(self, record: str, id: str, difference: str = "") -> None:
         self.record, self.id = record, id
-        super().__init__(f"a different {record} {id!r} exists already")
+        super().__init__(f"a different {record} {id!r} exists already{difference and f': {difference}'}")
 
 
 class ClaimLost(StorageError):

@@ -51,9 +51,10 @@ def not_storable(operation: str, error: InvalidValue) -> Outcome:
 
 
 def type_name(error: BaseException) -> str:
-    """The name by which an error's class can be found again: bare for builtins, else with its module."""
+    """The name by which an error's class can be found again: bare for builtins and ours, else with its module."""
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    bare = kind.__module__ in ("builtins", "sequential_adaptor.errors")
+    return kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def storable_text(text: str) -> str:

@@ -102,7 +102,7 @@ async def test_the_same_id_is_the_same_run(engine: Engine, echo: Echo) -> None:
     assert await engine.run("give", 1, id="once") == 1
     assert await engine.run("give", 1, id="once") == 1
     assert echo.calls == 1
-    with pytest.raises(RecordExists, match="'once' exists already"):
+    with pytest.raises(RecordExists, match="'once' exists already: it has another input"):
         await engine.submit("give", 2, id="once")
 
 
@@ -157,6 +157,8 @@ async def test_an_id_that_is_none_is_refused(engine: Engine, id: Any) -> None:
 
 
 async def test_what_is_not_there_is_named_with_the_remedy(engine: Engine) -> None:
+    with pytest.raises(ConfigurationError, match="wrong, line 2: .*mend it before it is published"):
+        await engine.publish("wrong", "async def main():\n    return (")
     with pytest.raises(TaskFunctionNotFound, match="sequential publish"):
         await engine.run("nothing")
     with pytest.raises(RecordNotFound, match="no TaskRun 'nobody'"):

@@ -15,7 +15,7 @@ from sequential_adaptor.engine.blocking import Blocking
 from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.handle import RunHandle
 from sequential_adaptor.engine.holding import Manner
-from sequential_adaptor.engine.publishing import source_of
+from sequential_adaptor.engine.publishing import parsed, source_of
 from sequential_adaptor.engine.workbench import Workbench
 from sequential_adaptor.engine.worker import Worker, opened, worker_name
 from sequential_adaptor.errors import ConfigurationError, RecordExists, TaskFunctionNotFound
@@ -26,6 +26,7 @@ from sequential_adaptor.values import JSON
 if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
 
+_RUNNERS_OF_PYTHON = frozenset({"fetch", "flow"})
 _CARRY_THROUGH = Manner(hand_out="none", linger=1.0)
 
 
@@ -73,6 +74,8 @@ class Engine(Blocking):
         file and are imported by it are stored with it. ``entry`` names the function to begin with.
         """
         source = source_of(code)
+        if runner in _RUNNERS_OF_PYTHON:
+            parsed(source.code, identifier)
         entry = entry or source.entry
         about = metadata if entry is None else {**(metadata or {}), "entry": entry}
         function = TaskFunction(
@@ -95,8 +98,9 @@ class Engine(Blocking):
             await self.adapter.commit(rules.submission(function, run_id, input), id=ids.new_id())
         except RecordExists:
             run = await self.adapter.get_task_run(run_id)
-            if run is None or not _is_same(run, identifier, input):
+            if run is None:
                 raise
+            _check_same(run, identifier, input)
         return RunHandle(self.adapter, run_id)
 
     async def run(
@@ -150,5 +154,8 @@ class Engine(Blocking):
         await self._stack.aclose()
 
 
-def _is_same(run: TaskRun, identifier: str, input: JSON) -> bool:
-    return run.task_identifier == identifier and values.identical(run.input, input)
+def _check_same(run: TaskRun, identifier: str, input: JSON) -> None:
+    if run.task_identifier != identifier:
+        raise RecordExists("TaskRun", run.id, f"it is a run of {run.task_identifier!r}") from None
+    if not values.identical(run.input, input):
+        raise RecordExists("TaskRun", run.id, "it has another input") from None

@@ -65,13 +65,19 @@ def _collect(code: str, path: Path, modules: dict[str, str]) -> None:
             _collect(modules[name], beside, modules)
 
 
-def _imported(code: str, path: Path) -> list[str]:
+def parsed(code: str, name: str) -> ast.AST:
+    """The tree of Python code; what is no Python is refused before it is stored, and cannot fail a run later."""
     try:
-        tree = compile(code, str(path), "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    except SyntaxError as error:
-        raise ConfigurationError(f"{path}, line {error.lineno}: {error.msg}; mend it before it is published") from error
+        return compile(code, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise ConfigurationError(f"{name}{where}: {reason}; mend it before it is published") from error
+
+
+def _imported(code: str, path: Path) -> list[str]:
     names = []
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(code, str(path))):
         if isinstance(node, ast.Import):
             names += [alias.name.partition(".")[0] for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -14,16 +14,9 @@ from sequential_adaptor.runners.base import Call, Ending
 from sequential_adaptor.runners.fetch import identity
 from sequential_adaptor.runners.fetch.copies import fresh
 from sequential_adaptor.runners.fetch.failures import Revive
+from sequential_adaptor.runners.fetch.rules import Limits
 
 _log = logging.getLogger("sequential_adaptor.fetch")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many calls one frame may make, and from how many on it is warned about."""
-
-    warn_calls: int = 10_000
-    max_calls: int = 100_000
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from sequential_adaptor.errors import TaskError
@@ -56,6 +56,8 @@ def arguments(function: Callable[..., Any], input: JSON) -> tuple[tuple[Any, ...
     by their names; where those don't fit, or the input is no object, it goes to the first one, the others having
     defaults.
     """
+    if _is_plain(function):
+        return (input,), {}
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     if not parameters:
@@ -68,6 +70,15 @@ def arguments(function: Callable[..., Any], input: JSON) -> tuple[tuple[Any, ...
     if _binds(signature, (input,), {}):
         return (input,), {}
     raise TaskError(f"the input does not fit {function.__name__}{signature}: give an object with these names")
+
+
+def _is_plain(function: Callable[..., Any]) -> bool:
+    """Whether it is what most are, a function with one parameter; to ask for its signature takes far longer."""
+    if not isinstance(function, FunctionType) or function.__dict__:
+        return False
+    code = function.__code__
+    special = code.co_kwonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return code.co_argcount == 1 and not special
 
 
 def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

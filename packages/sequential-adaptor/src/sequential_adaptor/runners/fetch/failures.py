@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,8 @@ from sequential_adaptor.values import JSON
 Revive = Callable[[str, Mapping[str, JSON]], BaseException]
 """The exception to raise in the task, from the operation and the error as stored."""
 
-_OURS = (str(Path(__file__).parent), str(Path(__file__).parents[2] / "task"))
+_HERE = os.path.dirname(__file__)
+_OURS = (_HERE, os.path.join(os.path.dirname(os.path.dirname(_HERE)), "task"))
 
 
 def stored(error: BaseException, files: Collection[str], module_name: str) -> dict[str, JSON]:

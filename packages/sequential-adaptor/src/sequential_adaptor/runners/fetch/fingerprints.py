@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import platform
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 _OURS = __name__.partition(".")[0]
 
 
 def python_version() -> str:
     """Of this interpreter."""
-    return platform.python_version()
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def of(names: Iterable[str]) -> dict[str, str]:
@@ -54,7 +53,7 @@ def _of_module(name: str) -> str | None:
 
 def _changed_at(path: str) -> int:
     try:
-        return Path(path).stat().st_mtime_ns
+        return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
@@ -62,6 +61,7 @@ def _changed_at(path: str) -> int:
 @lru_cache(maxsize=1024)
 def _hash(path: str, changed_at: int) -> str | None:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()[:16]
     except OSError:
         return None

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -14,10 +13,11 @@ from sequential_adaptor.errors import NonDeterminismError, NotDurable, TaskError
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Assignment, Call, Ending, Turn
 from sequential_adaptor.runners.fetch import failures
-from sequential_adaptor.runners.fetch.call_book import CallBook, Limits, Pending
+from sequential_adaptor.runners.fetch.call_book import CallBook, Pending
 from sequential_adaptor.runners.fetch.chance import Chance, ChanceRandom
 from sequential_adaptor.runners.fetch.clock import Clock
 from sequential_adaptor.runners.fetch.copies import checked, fresh
+from sequential_adaptor.runners.fetch.deadlock import deadlock
 from sequential_adaptor.runners.fetch.entry import run_program
 from sequential_adaptor.runners.fetch.frame_state import FrameState
 from sequential_adaptor.runners.fetch.happenings import CANCEL, EVENT, TIMER, is_call
@@ -26,22 +26,13 @@ from sequential_adaptor.runners.fetch.inbox import Inbox
 from sequential_adaptor.runners.fetch.lines import awaited_line, running_line
 from sequential_adaptor.runners.fetch.loop import TaskLoop
 from sequential_adaptor.runners.fetch.program import Program
-from sequential_adaptor.runners.fetch.redaction import SecretParts
+from sequential_adaptor.runners.fetch.rules import Rules
 from sequential_adaptor.runners.fetch.run_log import RunLog
 from sequential_adaptor.task._host import current
 
 
 class FrameClosed(BaseException):
     """Code that runs on while its frame is taken down tries to have an effect. No ``except Exception`` swallows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a runner runs all of its frames."""
-
-    limits: Limits = field(default_factory=Limits)
-    secret_parts: SecretParts = field(default_factory=SecretParts)
-    max_body: int = 16 * 1024 * 1024
 
 
 class Frame:
@@ -134,6 +125,9 @@ class Frame:
 
     def _can_go_on(self) -> bool:
         return bool(self.calls.outstanding or self.loop.timers)
+
+    def _deadlock(self) -> TaskError:
+        return deadlock(self.loop.tasks.values(), self.program.files)
 
     # ---- the task's code
 
@@ -263,11 +257,3 @@ class Frame:
         except NonDeterminismError as error:
             self.doom(error)
             return False
-
-    def _deadlock(self) -> TaskError:
-        waiting = [task for task in self.loop.tasks.values() if not task.done()]
-        lines = sorted({line for task in waiting if (line := awaited_line(task, self.program.files)) is not None})
-        return TaskError(
-            f"the task waits for what can never happen, at {'; '.join(lines) or self.own_line()}: it has made no call "
-            "that is still open, and no timer. A library that works in threads of its own belongs into step(...)"
-        )

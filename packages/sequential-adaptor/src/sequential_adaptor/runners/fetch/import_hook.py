@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -28,7 +27,8 @@ def when_imported(name: str, change: Change) -> None:
         change(loaded)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
+    # Not derived from importlib.abc.MetaPathFinder, which takes longer to import than all of this.
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

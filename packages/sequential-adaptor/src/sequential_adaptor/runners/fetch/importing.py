@@ -16,13 +16,16 @@ _HOST_NAMES = {name: getattr(host_names, name) for name in host_names.__all__}
 
 
 class OwnModules:
-    """The modules of one session: ``loaded`` has them by name; ``imported`` holds what they import from elsewhere."""
+    """The modules of one session: ``loaded`` has them by name; ``imported`` holds what they import from elsewhere.
+
+    They share ``builtins``.
+    """
 
     def __init__(self, program: Program, write: Callable[[str], None]) -> None:
         self.loaded: dict[str, ModuleType] = {}
         self.imported: set[str] = set()
         self._program = program
-        self._builtins = {**vars(builtins), "__import__": self._import, "print": _printer(write)}
+        self.builtins = {**vars(builtins), "__import__": self._import, "print": _printer(write)}
 
     def new(self, source: Source) -> ModuleType:
         """An empty module for a source, with the host names in it."""
@@ -30,7 +33,7 @@ class OwnModules:
         name = source.name or ""
         module.__dict__.update(
             _HOST_NAMES,
-            __builtins__=self._builtins,
+            __builtins__=self.builtins,
             __file__=source.filename,
             __package__=name if source.is_package else name.rpartition(".")[0],
         )

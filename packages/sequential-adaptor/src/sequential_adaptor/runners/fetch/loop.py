@@ -8,6 +8,7 @@ reaches out of the process by itself is refused.
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
@@ -82,6 +83,11 @@ class TaskLoop(asyncio.BaseEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         """A future whose place in sets is the same on every replay."""
         return TaskFuture(loop=self)
+
+    def set_task_factory(self, factory: Callable[..., Any] | None) -> None:
+        """Use another factory for tasks; they are known to the frame all the same."""
+        known: Any = _new_task if factory is None else functools.partial(_known_task, factory)
+        super().set_task_factory(known)
 
     # ---- timers
 
@@ -170,6 +176,11 @@ class TaskFuture(asyncio.Future[Any]):
 class LoopTask(asyncio.Task[Any]):
     """A task with such a hash."""
 
+    @classmethod
+    def made(cls, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> LoopTask:
+        """As task factories are called."""
+        return cls(coro, loop=loop, **options)
+
     def __hash__(self) -> int:
         return _number(self)
 
@@ -199,11 +210,15 @@ def _number(item: Any) -> int:
 
 def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
     assert isinstance(loop, TaskLoop)  # it is this loop's factory
-    task = LoopTask(coro, loop=loop, **options)
-    number = _number(task)
+    task = _known_task(LoopTask.made, loop, coro, **options)
     if options.get("name") is None:
-        task.set_name(f"Task-{number}")
-    loop.tasks[number] = task
+        task.set_name(f"Task-{_number(task)}")
+    return task
+
+
+def _known_task(factory: Callable[..., Any], loop: TaskLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = factory(loop, coro, **options)
+    loop.tasks[_number(task) if isinstance(task, LoopTask) else loop.next_number()] = task
     return task
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from sequential_adaptor.runners.base import Assignment, CallResults, Completed, Runner, Suspended
 from sequential_adaptor.runners.fetch import clients, guard
 from sequential_adaptor.runners.fetch.addresses import also_secret
-from sequential_adaptor.runners.fetch.call_book import Limits
-from sequential_adaptor.runners.fetch.frame import Rules
 from sequential_adaptor.runners.fetch.redaction import HEADERS, SecretParts
+from sequential_adaptor.runners.fetch.rules import Limits, Rules
 from sequential_adaptor.runners.fetch.session import FetchSession
 from sequential_adaptor.runners.fetch.standalone import Standalone
 from sequential_adaptor.runners.fetch.turn_threads import TurnThreads

@@ -10,11 +10,11 @@ from types import FrameType
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Assignment, Ending, Session, Turn
 from sequential_adaptor.runners.fetch import failures
-from sequential_adaptor.runners.fetch.frame import Rules
 from sequential_adaptor.runners.fetch.happenings import in_order, is_call
 from sequential_adaptor.runners.fetch.hosting import TaskFrame
 from sequential_adaptor.runners.fetch.lines import line_of
 from sequential_adaptor.runners.fetch.program import Program, acquire, release
+from sequential_adaptor.runners.fetch.rules import Rules
 from sequential_adaptor.runners.fetch.teardown import take_down
 from sequential_adaptor.runners.fetch.turn_threads import TurnThreads
 

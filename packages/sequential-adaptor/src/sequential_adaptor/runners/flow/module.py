@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from sequential_adaptor import task
 from sequential_adaptor.errors import TaskError
 from sequential_adaptor.flow import Machine, MachineError
 from sequential_adaptor.flow.problems import Findings
@@ -93,13 +94,18 @@ class _Functions(Collection[str]):
         if name.startswith(CHILD_TASK):
             return len(name) > len(CHILD_TASK)
         found = self._namespace.get(name)
-        return inspect.isfunction(found) or is_graph(found)
+        return _is_own(name, found) or is_graph(found)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, value in self._namespace.items() if inspect.isfunction(value))
+        return (name for name, value in self._namespace.items() if _is_own(name, value))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _is_own(name: str, value: object) -> bool:
+    """Whether a value is a function, and not one that every task has."""
+    return inspect.isfunction(value) and value is not getattr(task, name, None)
 
 
 def _is_async(function: object) -> bool:

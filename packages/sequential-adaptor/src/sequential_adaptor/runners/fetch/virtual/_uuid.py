@@ -15,7 +15,14 @@ _MULTICAST = 1 << 40  # marks a node that is no network card (RFC 9562, section 
 
 def replacements() -> dict[str, Any]:
     """The versions that are not functions of their arguments alone."""
-    made: dict[str, Any] = {"getnode": _getnode, "uuid1": _uuid1, "uuid4": _uuid4, "uuid6": _uuid6, "uuid7": _uuid7}
+    made: dict[str, Any] = {
+        "getnode": _getnode,
+        "uuid1": _uuid1,
+        "uuid4": _uuid4,
+        "uuid6": _uuid6,
+        "uuid7": _uuid7,
+        "uuid8": _uuid8,
+    }
     return {name: function for name, function in made.items() if hasattr(uuid, name)}
 
 
@@ -50,6 +57,12 @@ def _uuid7() -> uuid.UUID:
     tail = int.from_bytes(take(10), "big")
     number = (now // 1_000_000) << 80 | 7 << 76 | (tail >> 64 & 0x0FFF) << 64 | 2 << 62 | tail & (1 << 62) - 1
     return uuid.UUID(int=number)
+
+
+def _uuid8(a: int | None = None, b: int | None = None, c: int | None = None) -> uuid.UUID:
+    parts = [int.from_bytes(take(8), "big") if part is None else part for part in (a, b, c)]
+    number = (parts[0] & (1 << 48) - 1) << 80 | 8 << 76 | (parts[1] & 0x0FFF) << 64 | 2 << 62
+    return uuid.UUID(int=number | parts[2] & (1 << 62) - 1)
 
 
 def _getnode() -> int:
