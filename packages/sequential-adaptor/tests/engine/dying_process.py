@@ -11,6 +11,8 @@ import signal
 import sys
 from typing import Any
 
+import httpx  # noqa: F401 - its import takes as long as the lease where the machine is busy: not under a claim
+
 from sequential_adaptor import Engine, FolderAdapter, StackProcessor, TaskExecutor, Worker
 from sequential_adaptor.lifecycles import TASK_RUN
 

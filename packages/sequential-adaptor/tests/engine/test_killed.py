@@ -34,6 +34,14 @@ RIGHT = 3
 KEYS = {"run.1", "run.2"}
 
 
+class Server(ThreadingHTTPServer):
+    """Whose clients may die at any time."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None: ...
+
+
 class Service:
     """A real HTTP service that knows each request by its key, and kills a process at its n-th boundary."""
 
@@ -63,8 +71,7 @@ class Service:
 
             def log_message(self, *_: Any) -> None: ...
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
 
     def boundary(self) -> None:
@@ -94,18 +101,20 @@ async def submitted(path: Path, address: str) -> None:
 async def was_killed(way: str, path: Path, service: Service, *, storage: int = 0, network: int = 0) -> bool:
     """Run the child; say whether it died of SIGKILL, and not of old age."""
     service.left = network
-    child = await asyncio.create_subprocess_exec(sys.executable, CHILD, way, path, str(LEASE), str(storage))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, CHILD, way, path, str(LEASE), str(storage), stderr=asyncio.subprocess.PIPE
+    )
     service.victim = child.pid
-    code = await asyncio.wait_for(child.wait(), 30)
+    _, said = await asyncio.wait_for(child.communicate(), 60)
     service.victim = None
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+    assert child.returncode in (0, -signal.SIGKILL), said.decode()
+    return child.returncode != 0
 
 
 async def check(path: Path, service: Service, where: str) -> None:
     """A fresh worker ends the task right: every call under one key, every outcome recorded once."""
     async with FolderAdapter(path) as store:
-        await asyncio.wait_for(Worker(store, lease=LEASE).run(until_idle=True), 30)
+        await asyncio.wait_for(Worker(store).run(until_idle=True), 60)
         async with Engine(store) as engine:
             handle = engine.handle("run")
             record, calls = await handle.record(), await handle.calls()

@@ -17,13 +17,13 @@ from sequential_adaptor.engine.handle import RunHandle
 from sequential_adaptor.engine.holding import Manner
 from sequential_adaptor.engine.publishing import parsed, source_of
 from sequential_adaptor.engine.workbench import Workbench
-from sequential_adaptor.engine.worker import Worker, opened, worker_name
+from sequential_adaptor.engine.worker import Worker, new_service_client, opened, worker_name
 from sequential_adaptor.errors import ConfigurationError, RecordExists, TaskFunctionNotFound
 from sequential_adaptor.records import TaskFunction, TaskRun
-from sequential_adaptor.services import ServiceClient
 from sequential_adaptor.values import JSON
 
 if TYPE_CHECKING:
+    from sequential_adaptor.services import ServiceClient
     from sequential_adaptor.storage import StorageAdapter
 
 _RUNNERS_OF_PYTHON = frozenset({"fetch", "flow"})
@@ -144,7 +144,7 @@ class Engine(Blocking):
         self._store = await self._stack.enter_async_context(opened(self._storage))
         self._services = self._given_services
         if self._services is None:
-            self._services = await self._stack.enter_async_context(ServiceClient())
+            self._services = await self._stack.enter_async_context(new_service_client())
         return self
 
     async def __aexit__(

@@ -11,7 +11,7 @@ from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.holding import Manner
 from sequential_adaptor.engine.workbench import Workbench
-from sequential_adaptor.engine.worker import opened, worker_name
+from sequential_adaptor.engine.worker import new_service_client, opened, worker_name
 from sequential_adaptor.errors import (
     ConfigurationError,
     Conflict,
@@ -26,11 +26,11 @@ from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
 from sequential_adaptor.outcomes import Outcome
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun, as_record, version_of
 from sequential_adaptor.runners.base import Call, CallResults, Completed, Suspended
-from sequential_adaptor.services import ServiceClient
 from sequential_adaptor.storage.changes import Wake
 from sequential_adaptor.values import JSON
 
 if TYPE_CHECKING:
+    from sequential_adaptor.services import ServiceClient
     from sequential_adaptor.storage import StorageAdapter
 
 STOP_AND_GO = Manner(hand_out="all", linger=0.0)
@@ -62,7 +62,7 @@ class StopAndGo:
             store = await stack.enter_async_context(opened(self._storage))
             services = self._services
             if services is None:
-                services = await stack.enter_async_context(ServiceClient())
+                services = await stack.enter_async_context(new_service_client())
             bench = Workbench(store, services, hands=32)
             await bench.open()
             stack.push_async_callback(bench.close)

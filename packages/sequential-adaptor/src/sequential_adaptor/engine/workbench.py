@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sequential_adaptor import ids, registry
+from sequential_adaptor import ids
 from sequential_adaptor.engine.clock import StoreClock
 from sequential_adaptor.engine.performing import Performer
 from sequential_adaptor.errors import StorageUnavailable
@@ -74,6 +74,8 @@ class Workbench:
     async def runner(self, name: str) -> Runner:
         """The runner of that name; one for the whole process."""
         if name not in self._runners:
+            from sequential_adaptor import registry  # it is not needed to import an engine
+
             self._runners[name] = await registry.create("runner", name)
         return self._runners[name]
 

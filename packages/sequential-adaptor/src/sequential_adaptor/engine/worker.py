@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -15,9 +16,9 @@ from sequential_adaptor import ids
 from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.workbench import Workbench
 from sequential_adaptor.errors import ConfigurationError
-from sequential_adaptor.services import ServiceClient
 
 if TYPE_CHECKING:
+    from sequential_adaptor.services import ServiceClient
     from sequential_adaptor.storage import StorageAdapter
 
 
@@ -65,13 +66,14 @@ class Worker:
             store = await stack.enter_async_context(opened(self._storage))
             services = self._services
             if services is None:
-                services = await stack.enter_async_context(ServiceClient())
+                services = await stack.enter_async_context(new_service_client())
             bench = Workbench(store, services, hands=self._concurrency)
             await bench.open()
             stack.push_async_callback(bench.close)
             self._dispatcher = Dispatcher(bench, self.name, concurrency=self._concurrency, lease=self._lease)
             if self._stopping:
                 return
+            await asyncio.to_thread(_import_what_tasks_need)
             with stopped_by_signals(self):
                 await self._dispatcher.run(until_idle=until_idle)
 
@@ -80,6 +82,12 @@ class Worker:
         self._stopping = True
         if self._dispatcher is not None:
             self._dispatcher.stop()
+
+
+def _import_what_tasks_need() -> None:
+    """Before the first claim: on a busy machine these take longer than a short lease lasts."""
+    for module in ("httpx", "sequential_adaptor.runners.fetch", "sequential_adaptor.services.sending"):
+        importlib.import_module(module)
 
 
 def worker_name() -> str:
@@ -98,6 +106,13 @@ async def opened(storage: StorageAdapter | str | None) -> AsyncIterator[StorageA
 
     async with create_adapter(storage) as adapter:
         yield adapter
+
+
+def new_service_client() -> ServiceClient:
+    """Services by the environment, for those that were given none. Not imported before: it takes its time."""
+    from sequential_adaptor.services import ServiceClient
+
+    return ServiceClient()
 
 
 @contextlib.contextmanager
