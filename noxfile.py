@@ -71,10 +71,14 @@ def types(session: nox.Session, package: str) -> None:
 @nox.session(python=PYTHONS)
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests(session: nox.Session, package: str) -> None:
-    """The tests of one package, with the core and that package installed from wheels, and no other backend."""
+    """The tests of one package, with the core and that package installed from wheels, and no other backend.
+
+    Those marked slow run on the oldest Python that is installed, the others on each.
+    """
     session.install(*wheels(package, extra="test"), *group("tests"))
     folder = f"packages/{package}/tests"
-    session.run("pytest", "-n", "2", "--dist", "worksteal", folder, *session.posargs, env=clean_environment())
+    chosen = [] if session.python == first_installed() else ["-m", "not slow"]
+    session.run("pytest", "-n", "2", "--dist", "worksteal", folder, *chosen, *session.posargs, env=clean_environment())
 
 
 @nox.session(python=PYTHONS)
@@ -155,6 +159,12 @@ def all_wheels(extra: str | None = None) -> list[str]:
     """The wheels of all packages, as requirements."""
     suffix = f"[{extra}]" if extra else ""
     return [f"{package}{suffix} @ {wheel(package).as_uri()}" for package in PACKAGES]
+
+
+@cache
+def first_installed() -> str | None:
+    """The oldest Python that is installed: the one on which the slow tests run too."""
+    return next((python for python in PYTHONS if shutil.which(f"python{python}")), None)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -30,8 +31,8 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
 
 
 def test_the_documented_commands_are_there_and_shown() -> None:
-    assert set(DOCUMENTED) == OURS
-    assert set(registry.list("command")) >= OURS
+    assert set(DOCUMENTED) <= OURS
+    assert set(DOCUMENTED) <= set(registry.list("command"))
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -99,7 +100,7 @@ def test_a_broken_plugin_breaks_nothing_else_and_says_why_when_it_is_called(
     plugins.register("command", "wrong", lambda: "no command")
     shown = sequential("--help")
     assert shown.code == 0
-    assert "broken    (does not work: RuntimeError" in shown.out
+    assert re.search(r"broken +\(does not work: RuntimeError", shown.out)
     assert sequential("config").code == 0
     called = sequential("broken")
     assert (called.code, "its licence has run out" in called.err) == (1, True)

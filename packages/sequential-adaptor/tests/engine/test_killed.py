@@ -19,6 +19,8 @@ import pytest
 
 from sequential_adaptor import Engine, FolderAdapter, Worker
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).with_name("dying_process.py")
 WAYS = ["work", "run", "stop_and_go"]
 LEASE = 1.0

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TASK = "link_checker/link_checker.py"
 PAGES = 60
 

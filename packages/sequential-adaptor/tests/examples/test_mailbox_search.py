@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TASK = "mailbox_search/mailbox_search.py"
 INPUT = json.dumps({"text": "invoice"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -124,6 +125,8 @@ async def test_timeout_ends_a_call_that_takes_too_long_and_its_late_outcome_is_i
     turn = await one.session.take(late)
     assert turn.calls == ()
     assert turn.ending is None
+    one.stored["run.1"] = one.stored["run.1"].replace(status="completed", result="late")
+    await one.start()
     await one.finish(2, "ok")
     assert one.result == ["ok", 2.501]
 
@@ -308,3 +311,21 @@ async def test_a_deadlock_fails_with_the_line_that_waits(task: Any) -> None:
     assert one.error["type"] == "TaskError"
     assert "can never happen" in one.error["message"]
     assert "line 5" in one.error["message"]
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="since Python 3.12")
+async def test_eager_tasks_run_at_once_and_are_taken_down_like_others(task: Any, caplog: Any) -> None:
+    one = task("""
+        import asyncio
+        async def main():
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            first = asyncio.create_task(call_host_tool("s", "first"))
+            await call_host_tool("s", "second")
+            await first
+    """)
+    turn = await one.start()
+    assert [call.operation for call in turn.calls] == ["s.first", "s.second"]
+    await one.start()
+    await one.finish(2)
+    await one.close()
+    assert caplog.records == []

@@ -75,7 +75,7 @@ def numbers() -> Callable[[Path], list[int]]:
     """What a store says was committed: the numbers of the calls, the last of which the run's metadata must name."""
 
     def numbers(base: Path) -> list[int]:
-        store = Store(base, power=False, on_news=lambda: None)
+        store = Store(base, power=False)
         try:
             store.open()
             with store.state.lock:

@@ -260,3 +260,38 @@ async def test_a_store_that_was_replaced_takes_no_commit(adapter: FolderAdapter,
         await adapter.create_task_run(run(2))
     (base / "gone").rename(base / ".store")
     await adapter.create_task_run(run(2))
+
+
+async def test_questions_about_cold_runs_are_answered_like_any(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint
+) -> None:
+    """Filters, orders and pages give the same whether runs are in memory, in the index, or half of them in each."""
+    for number in range(12):
+        text = ["a", 'é"\\', "running"][number % 3]
+        await adapter.create_task_run(
+            run(number, runner=text, status=["failed", "running"][number % 2], result=number % 4, version=str(number))
+        )
+    questions: list[dict[str, object]] = [
+        *({"filter": {"runner": text}} for text in ("a", 'é"\\', "running", "none")),
+        {"filter": {"status": ["failed", "completed"], "runner": ["a", "running"]}},
+        {"filter": {"result": [1, 2]}},
+        {"filter": {"parent_stack_run_id": None, "id": ["run-3", "run-5", "none"]}},
+        *({"order_by": name, "newest_first": True} for name in ("runner", "version", "ended_at", "created_at")),
+    ]
+
+    async def answers() -> list[list[str]]:
+        found = [[one.id for one in await adapter.query_task_runs(**each)] for each in questions]  # type: ignore[arg-type]  # options of any type
+        cursor = None
+        for limit in (5, 5, 5):
+            page = await adapter.query_task_runs(limit=limit, cursor=cursor, newest_first=True)
+            found.append([one.id for one in page])
+            cursor = page.cursor
+        return found
+
+    before = await answers()
+    assert [len(one) for one in before] == [4, 4, 4, 0, 4, 6, 2, 12, 12, 12, 12, 5, 5, 2]
+    await checkpoint(adapter)
+    assert await answers() == before
+    for number in range(0, 12, 2):
+        await adapter.update_task_run(f"run-{number}", metadata=1)
+    assert await answers() == before

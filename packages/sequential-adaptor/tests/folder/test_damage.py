@@ -11,9 +11,12 @@ from typing import Protocol, TypeAlias
 import pytest
 
 from sequential_adaptor.backends.folder import FolderAdapter
+from sequential_adaptor.backends.folder.entries import Entry, Op
 from sequential_adaptor.backends.folder.lines import SECTOR
-from sequential_adaptor.errors import StorageDamaged
+from sequential_adaptor.errors import StorageDamaged, StorageError
 from sequential_adaptor.records import TaskRun
+
+pytestmark = pytest.mark.slow
 
 
 class Written(Protocol):
@@ -164,3 +167,17 @@ async def test_without_the_damaged_journal_the_files_go_on(written: Written, num
     written.journal.parent.rmdir()
     assert numbers(written.base) == ALL
     assert numbers(written.base) == ALL
+
+
+async def test_what_a_newer_version_wrote_is_not_dropped(base: Path) -> None:
+    """A field that this version does not know stops it, with the remedy; it is never taken in without."""
+    async with FolderAdapter(base) as adapter, FolderAdapter(base) as newer:
+        await adapter.create_task_run(TaskRun(id="run-1", task_identifier="t"))
+        await newer.get_task_run("run-1")
+        store = newer._use().store
+        op = Op(TaskRun, "run-1", "run-1", {"mood": "good"}, False)
+        with store.commit_lock:
+            store.journal.append([Entry(None, [op]).encode()])
+        for _ in range(2):
+            with pytest.raises(StorageError, match=r"mood.*--upgrade"):
+                await adapter.get_task_run("run-1")

@@ -15,6 +15,8 @@ import pytest
 from sequential_adaptor.backends.folder import FolderAdapter
 from sequential_adaptor.records import StackRun
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).with_name("committing.py")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sequential_adaptor.backends.folder import FolderAdapter
+from sequential_adaptor.backends.folder import FolderAdapter, service
 from sequential_adaptor.errors import ConfigurationError, StorageClosed, StorageError
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Create
@@ -115,7 +115,7 @@ def _child(adapter: FolderAdapter, base: Path) -> int:
 
 _FROM_THE_CHILD = """
 import asyncio, sys
-from sequential_adaptor.backends.folder import FolderAdapter
+from sequential_adaptor.backends.folder import FolderAdapter, service
 async def main():
     async with FolderAdapter(sys.argv[1]) as adapter:
         await adapter.create_task_run({"id": "from-the-child", "task_identifier": "t"})
@@ -141,8 +141,13 @@ async def test_two_adapters_on_one_folder(base: Path) -> None:
         assert sorted(ids) == sorted(call.id for call in calls)
 
 
-async def test_an_idle_worker_wakes_for_another_process(base: Path) -> None:
-    """Within a few hundredths of a second of the commit; and waiting costs next to nothing."""
+@pytest.mark.parametrize("told", [True, False])
+async def test_an_idle_worker_wakes_for_another_process(
+    base: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """Within a few hundredths of a second of the commit, also where the kernel does not tell of writes."""
+    if not told:
+        monkeypatch.setattr(service, "open_watch", lambda folder: None)
     async with FolderAdapter(base) as one, FolderAdapter(base) as two:
         waits = []
         for number in range(5):
@@ -154,6 +159,18 @@ async def test_an_idle_worker_wakes_for_another_process(base: Path) -> None:
             await waiting
             waits.append(time.perf_counter() - max(began, committed))
         assert sorted(waits)[2] < 0.05
+
+
+async def test_all_who_wait_are_told(base: Path) -> None:
+    """Several workers of one process, in one event loop and in another thread's, wait on one adapter."""
+    async with FolderAdapter(base) as one, FolderAdapter(base) as two:
+        waiting = [asyncio.ensure_future(two.wait_for_work(10)) for _ in range(3)]
+        thread = asyncio.ensure_future(asyncio.to_thread(asyncio.run, two.wait_for_work(10)))
+        await asyncio.sleep(0.2)
+        began = time.perf_counter()
+        await one.commit([Create(StackRun(task_run_id="r", operation="a"))], id="c")
+        await asyncio.gather(*waiting, thread)
+        assert time.perf_counter() - began < 5
 
 
 async def test_a_timer_ends_the_waiting(adapter: FolderAdapter) -> None:

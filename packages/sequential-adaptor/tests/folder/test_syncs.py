@@ -132,6 +132,19 @@ async def test_the_event_loop_goes_on_during_a_sync(adapter: FolderAdapter, monk
     assert found.metadata == "after"
 
 
+async def test_processes_sync_side_by_side(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow sync of one process does not keep another from committing, and each still waits for its own."""
+    async with FolderAdapter(base) as one, FolderAdapter(base) as two:
+        for adapter in (one, two):
+            disk = adapter._use().store.disk
+            monkeypatch.setattr(disk, "sync_data", lambda fd, fast=disk.sync_data: (time.sleep(0.4), fast(fd))[1])
+        began = time.perf_counter()
+        await asyncio.gather(one.commit([Create(call(1))], id="c-1"), two.commit([Create(call(2))], id="c-2"))
+        assert 0.4 < time.perf_counter() - began < 0.75
+        assert [len(await each.query_stack_runs()) for each in (one, two)] == [2, 2]
+        assert one.syncs[0] == two.syncs[0] == 1
+
+
 async def test_a_failed_sync_refuses_everything_after_it(
     adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

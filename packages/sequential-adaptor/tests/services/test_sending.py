@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import traceback
 from typing import Any
 
 import httpx
@@ -218,6 +219,14 @@ async def test_a_secret_comes_back_in_no_address_message_or_log(
         assert not forms(text)
     assert followed["url"] == server.url + "/b?k=PLACE"
     assert ["location", "/b?k=PLACE"] in plain["headers"]
+
+
+async def test_an_error_that_quotes_a_secret_header_is_redacted_with_its_cause(sender: Any, server: Any) -> None:
+    bad = stored(server.url, x_key="PLACE\n")
+    error = await failure(sender, bad, options={"secrets": {"PLACE": "TOKEN"}}, resolve=secret)
+    assert error.type == "httpx.LocalProtocolError"
+    assert "t0ken" not in "".join(traceback.format_exception(error))
+    assert "[hidden]" in error.message
 
 
 @pytest.mark.parametrize("operation", ["fetch", "httpx"])

@@ -19,6 +19,8 @@ from sequential_adaptor.testing import Storage, StorageLaws
 from sequential_adaptor.testing.laws import all_laws, law_number
 from sequential_adaptor.testing.machine import Machine
 
+pytestmark = pytest.mark.slow
+
 Faulty = Callable[[Any], Any]
 LAWS = {law_number(law): law for law in all_laws().values()}
 

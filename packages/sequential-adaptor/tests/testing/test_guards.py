@@ -15,6 +15,8 @@ from sequential_adaptor.backends.folder import FolderAdapter
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.testing import Storage, StorageLaws
 
+pytestmark = pytest.mark.slow
+
 class TestIt(StorageLaws):
     @pytest.fixture
     def new_store(self, tmp_path):

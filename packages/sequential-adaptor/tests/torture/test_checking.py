@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sequential_adaptor.records import StackRun, TaskRun
-from sequential_adaptor.testing.torture.checking import Evidence, Lease, check
+from sequential_adaptor.testing.torture.checking import Evidence, Lease, check, late
 from sequential_adaptor.testing.torture.service import Request
 from sequential_adaptor.testing.torture.workload import Plan
 
@@ -55,6 +55,7 @@ def test_what_went_well_is_fine() -> None:
 
 def repeat(given: dict[str, Any], **changes: Any) -> None:
     given["requests"].append(replace(given["requests"][2], **{"performer": "w2", "arrived": 103.0, **changes}))
+    given["leases"].append(Lease("w2", RUN, 2, 102.5, 112.0))
 
 
 FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
@@ -100,10 +101,7 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
         "repeated too early",
         lambda given: (repeat(given, arrived=105.5), given["leases"].append(Lease("w1", RUN, 1, 104.0, 106.0))),
     ),
-    "performed without a claim": (
-        "repeated too early",
-        lambda given: (repeat(given, arrived=110.0), given["leases"].clear()),
-    ),
+    "performed without a claim": ("repeated too early", lambda given: given["leases"].clear()),
 }
 
 
@@ -116,21 +114,29 @@ def test_each_fault_is_found(kind: str, change: Callable[[dict[str, Any]], objec
 def test_a_call_may_be_repeated_when_the_lease_has_ended() -> None:
     """What a worker did whose lease is over is done again, by whoever holds the frame then."""
     assert found(lambda given: repeat(given, arrived=105.1)) == []
-    assert found(lambda given: (repeat(given), given["leases"].insert(0, Lease("w1", RUN, 0, 97.0, 99.0)))) != []
+    given_back = Lease("w1", RUN, 0, 97.0, 99.9)
+    assert found(lambda given: (repeat(given), given["leases"].insert(0, given_back))) != []
 
 
-def test_a_worker_that_was_held_up_is_no_fault() -> None:
-    """A request that went out after its performer's lease had ended may be repeated at any time."""
-    assert (
-        found(
-            lambda given: (
-                repeat(given),
-                given["leases"].clear(),
-                given["leases"].append(Lease("w1", RUN, 1, 97.0, 99.0)),
-            )
-        )
-        == []
-    )
+def test_a_worker_that_let_a_lease_run_out_is_given_the_doubt() -> None:
+    """A worker that claims anew what it had lost may still be sending what it began before."""
+    lapsed = Lease("w1", RUN, 0, 97.0, 99.0)
+    assert found(lambda given: (repeat(given), given["leases"].insert(0, lapsed))) == []
+
+
+@pytest.mark.parametrize("held_up", ["w1", "w2"])
+def test_a_worker_that_was_held_up_is_no_fault(held_up: str) -> None:
+    """What is sent when its performer's lease is over already is counted as late; it is no repetition too early."""
+
+    def change(given: dict[str, Any]) -> None:
+        repeat(given)
+        others = [lease for lease in given["leases"] if lease.worker != held_up]
+        given["leases"][:] = [Lease(held_up, RUN, 1, 97.0, 99.0), *others]
+
+    assert found(change) == []
+    given = evidence()
+    change(given)
+    assert late(Evidence(**given)) == (3 if held_up == "w1" else 1)
 
 
 def test_what_was_answered_with_an_error_is_tried_again() -> None:

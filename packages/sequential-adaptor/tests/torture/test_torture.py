@@ -13,6 +13,8 @@ from sequential_adaptor.errors import ConfigurationError
 from sequential_adaptor.testing.torture import Finding, Report, torture
 from sequential_adaptor.testing.torture.service import Manners
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_folder_survives(tmp_path: Path) -> None:
     """30 tasks, 3 workers, 8 kills, a service that misbehaves: nothing lost, stuck, twice, wrong or too early."""
@@ -72,7 +74,7 @@ def test_a_seed_decides_what_the_service_does() -> None:
 def test_a_report_is_readable() -> None:
     """The report says the counts of each kind, and the first findings, and hides no finding from the JSON."""
     findings = tuple(Finding("stuck", f"run-{n}", "why") for n in range(30))
-    report = Report("folder:x", 1, 30, 2, 3, 1.5, 90, 4, 2, 1, findings)
+    report = Report("folder:x", 1, 30, 2, 3, 1.5, 90, 4, 2, 1, 0, findings)
     text = str(report)
     assert "30 stuck" in text
     assert "0 lost" in text
