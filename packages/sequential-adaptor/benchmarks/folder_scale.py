@@ -2,9 +2,9 @@
 
     python benchmarks/folder_scale.py [RUNS] [FOLDER]
 
-Makes a store with RUNS ended runs (100,000), opens it in fresh processes, with a whole and with a missing index, and claims
-calls one by one in it and in a store with 100 runs. Every figure stands beside the raw write-and-fdatasync rate of the same
-disk in the same minute.
+Makes a store with RUNS ended runs (100,000), opens it in fresh processes, with and without an index, and
+claims calls one by one in it and in a store with 100 runs. Every figure stands beside the raw write-and-fdatasync
+rate of the same disk in the same minute.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ async def main():
     page = await adapter.query_task_runs(limit=20, newest_first=True)
     listed = time.perf_counter() - began
     assert len(page) == 20
-    print(json.dumps({"open s": round(opened, 3), "memory MB": round(after - before, 1), "list 20 s": round(listed, 3)}))
+    found = {"open s": round(opened, 3), "memory MB": round(after - before, 1), "list 20 s": round(listed, 3)}
+    print(json.dumps(found))
     await adapter.close()
 asyncio.run(main())
 """

@@ -405,3 +405,13 @@ async def test_a_child_of_an_unknown_function_is_an_error_at_its_line(engine: En
     await engine.publish("parent", "async def main():\n    return await run_task('nobody', 1)")
     with pytest.raises(TaskFailed, match="sequential publish FILE --name nobody"):
         await engine.run("parent")
+
+
+async def test_a_timer_is_recorded_with_what_it_set_off(engine: Engine) -> None:
+    code = "import asyncio\nasync def main():\n    await asyncio.gather(asyncio.sleep(0.01), asyncio.sleep(0.02))"
+    await engine.publish("sleeps", code)
+    handle = await engine.submit("sleeps")
+    await engine.run("sleeps", id=handle.id)
+    timers = [call for call in await handle.calls() if call.operation == "timer"]
+    assert timers
+    assert all(timer.result is not None for timer in timers)

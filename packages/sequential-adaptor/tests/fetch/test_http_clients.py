@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
 import pytest
 
-LIBRARIES = pytest.mark.parametrize("library", ["httpx", "httpx2"])
+HTTPX2 = pytest.param("httpx2", marks=pytest.mark.skipif(find_spec("httpx2") is None, reason="httpx2 is not installed"))
+LIBRARIES = pytest.mark.parametrize("library", ["httpx", HTTPX2])
 
 
 @LIBRARIES
 async def test_a_request_of_an_async_client_is_a_call(task: Any, api: Any, library: str) -> None:
-    pytest.importorskip(library)
     one = task(
         f"""
         import {library} as http
@@ -195,6 +196,8 @@ SYNC = {
 
 @pytest.mark.parametrize("how", SYNC)
 async def test_what_reaches_out_by_itself_is_refused_with_the_line_and_a_way_out(task: Any, api: Any, how: str) -> None:
+    if "requests" in SYNC[how]:
+        pytest.importorskip("requests")
     one = task(SYNC[how], api.url)
     await one.start()
     assert one.error["type"] == "NotDurable", one.error

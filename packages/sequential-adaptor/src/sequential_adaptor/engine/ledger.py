@@ -61,6 +61,8 @@ class Ledger:
         """The task took a happening, and went on because of it."""
         self.take_up(now)
         stored = self._stored(happening)
+        if turn.fired is not None:
+            happening = happening.replace(result=turn.fired)
         self.changes.append(rules.taken(stored, happening, self.position, turn.log))
         self.position += 1
         self.arrived.pop(happening.id, None)

@@ -68,7 +68,8 @@ def _collect(code: str, path: Path, modules: dict[str, str]) -> None:
 def parsed(code: str, name: str) -> ast.AST:
     """The tree of Python code; what is no Python is refused before it is stored, and cannot fail a run later."""
     try:
-        return compile(code, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree: ast.AST = compile(code, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        return tree
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         reason = error.msg if isinstance(error, SyntaxError) else error
