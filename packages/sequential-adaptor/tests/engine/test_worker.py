@@ -155,6 +155,32 @@ async def test_a_call_that_outlasts_its_lease_is_sent_once(tmp_path: Path) -> No
         assert (await handle.result(), naps.begun) == ([0], 1)
 
 
+class Forgetful(FolderAdapter):
+    """A store whose first heartbeat finds the lease over: the worker was away for too long."""
+
+    forgot = False
+
+    async def heartbeat(self, claims: Any, **options: Any) -> Any:
+        if not self.forgot:
+            self.forgot = True
+            for claim in claims:
+                await self.update_stack_run(claim.stack_run.id, worker=None, lease_expires_at=None)
+        return await super().heartbeat(claims, **options)
+
+
+async def test_a_frame_that_is_claimed_anew_by_the_same_worker_is_kept_alive(tmp_path: Path) -> None:
+    naps = Naps(1.5)
+    async with Forgetful(tmp_path, durability="process") as store, ServiceClient() as services:
+        services.register_service("naps", naps)
+        async with Engine(store, services=services) as engine:
+            await engine.publish("naps", NAPS)
+            handle = await engine.submit("naps", 1)
+            await asyncio.wait_for(Worker(store, lease=0.6, services=services).run(until_idle=True), 20)
+            frame = await store.get_stack_run(handle.id)
+            assert frame is not None
+            assert (await handle.result(), naps.begun, frame.token) == ([0], 2, 2)
+
+
 async def test_an_idle_worker_starts_a_task_soon(tmp_path: Path) -> None:
     async with FolderAdapter(tmp_path, durability="process") as store, Engine(store) as engine:
         await engine.publish("quick", "async def main():\n    return 1")

@@ -127,6 +127,8 @@ class Dispatcher:
 
     def _start(self, claim: Claim) -> None:
         id = claim.stack_run.id
+        if (stale := self._jobs.get(id)) is not None:  # its lease ran out before it noticed
+            stale.cancel()
         job = asyncio.create_task(self._see_to(claim), name=f"sequential {id}")
         self._jobs[id] = job
         self._leases.add(claim, extended=self._extended, lost=job.cancel)
@@ -185,9 +187,10 @@ class Dispatcher:
                     rules.put_off(claim.stack_run, _AFTER_AN_ERROR, self._bench.clock.now()), claim
                 )
         finally:
-            self._jobs.pop(id, None)
-            self._holders.pop(id, None)
-            self._leases.discard(id)
+            if self._jobs.get(id) is asyncio.current_task():  # and not another, by whom it was claimed anew
+                del self._jobs[id]
+                self._holders.pop(id, None)
+                self._leases.discard(id)
             self._changed.set()
             self.stirred.set()
 
