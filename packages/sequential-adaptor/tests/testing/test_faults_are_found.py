@@ -205,6 +205,7 @@ MACHINE = settings(
 )
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "fault", "steps"),
     [

@@ -65,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self._loop = asyncio.Runner()
         self._adapters: list[StorageAdapter] = [self._do(storage.open())]
         self._sharing = sharing and self._adapters[0].atomic
+        self._deletes = type(self._adapter).delete_task_run is not StorageAdapter.delete_task_run
         if self._sharing:
             self._adapters.append(self._do(storage.open()))
         self._started = self._do(self._adapters[0].now())
@@ -104,6 +105,11 @@ class Machine(RuleBasedStateMachine):
     def query_task_runs(self, filter: Fields, limit: int | None, order_by: str, newest_first: bool) -> None:
         paged = self._all_pages(TaskRun, filter, limit=limit, order_by=order_by, newest_first=newest_first)
         self._same(paged, lambda: self._model.query(TaskRun, filter, order_by, newest_first))
+
+    @precondition(lambda self: self._deletes)
+    @rule(id=RUN_IDS)
+    def delete_task_run(self, id: str) -> None:
+        self._same(self._adapter.delete_task_run(id), lambda: self._model.delete(id))
 
     # ---- frames and calls
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sequential_adaptor import values
 from sequential_adaptor.errors import ClaimLost, Conflict, RecordExists, RecordNotFound
-from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskFunction, field_names, version_of
+from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskFunction, TaskRun, field_names, version_of
 from sequential_adaptor.storage import Change, Claim, Create, Update
 
 ENDED = ("completed", "failed", "cancelled")
@@ -68,6 +68,16 @@ class Model:
         found.sort(key=lambda record: record.id)
         found.sort(key=lambda record: _rank(getattr(record, order_by)))
         return found[::-1] if newest_first else found
+
+    def delete(self, run_id: str) -> bool:
+        """Forget a run with all its stack runs."""
+        there = (TaskRun, run_id) in self.records
+        self.records = {
+            (kind, id): record
+            for (kind, id), record in self.records.items()
+            if (record.task_run_id if kind is StackRun else id) != run_id
+        }
+        return there
 
     # ---- what is due
 

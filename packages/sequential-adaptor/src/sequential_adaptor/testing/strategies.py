@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
@@ -13,6 +14,9 @@ from sequential_adaptor.storage import Change, Create, Update, Wake
 from sequential_adaptor.values import JSON
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+PATIENT: Final = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+"""What a slow store is not blamed for."""
+
 INSTANTS: Final = (_LONG_AGO, _LONG_AGO + timedelta(microseconds=1), datetime(2190, 1, 1, tzinfo=UTC))
 
 RUN_IDS: Final = st.sampled_from(["r1", "r2"])

@@ -20,7 +20,7 @@ def new_backend(name: str, target: str | os.PathLike[str] | None = None) -> Path
     """Make a package for a backend of that name, as in ``my-store``, which works and passes its tests.
 
     ``target`` is a folder that is new or empty, by default ``./sequential-adaptor-<name>``; returns it. Raises
-    :class:`ConfigurationError` for a name that cannot be a module's, or is taken, and for a folder with something in it.
+    :class:`ConfigurationError` for a name that cannot be a module's, or is taken, and for a folder that is not empty.
     """
     _check_name(name)
     folder = Path(target or f"sequential-adaptor-{name}")

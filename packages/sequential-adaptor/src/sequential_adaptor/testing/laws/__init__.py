@@ -11,6 +11,7 @@ from sequential_adaptor.testing.laws.claims import ClaimLaws
 from sequential_adaptor.testing.laws.commits import CommitLaws
 from sequential_adaptor.testing.laws.fencing import FencingLaws
 from sequential_adaptor.testing.laws.functions import FunctionLaws
+from sequential_adaptor.testing.laws.housekeeping import HousekeepingLaws
 from sequential_adaptor.testing.laws.json_fidelity import JsonLaws
 from sequential_adaptor.testing.laws.keystore import KeystoreLaws
 from sequential_adaptor.testing.laws.processes import ProcessLaws
@@ -43,6 +44,7 @@ SECTIONS: tuple[type[Laws], ...] = (
     CommitLaws,
     FencingLaws,
     TimerLaws,
+    HousekeepingLaws,
     ReopeningLaws,
     ProcessLaws,
     StateMachineLaws,
@@ -60,6 +62,7 @@ class StorageLaws(
     CommitLaws,
     FencingLaws,
     TimerLaws,
+    HousekeepingLaws,
     ReopeningLaws,
     ProcessLaws,
     StateMachineLaws,

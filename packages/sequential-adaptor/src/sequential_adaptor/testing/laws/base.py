@@ -35,6 +35,16 @@ def needs(*capabilities: str) -> Callable[[Law], Law]:
     return mark
 
 
+def where_offered(method: str) -> Callable[[Law], Law]:
+    """Mark a law about a method of the base class that an adapter may do without."""
+
+    def mark(law: Law) -> Law:
+        law.__dict__["method"] = method
+        return law
+
+    return mark
+
+
 def law_number(law: Callable[..., Any]) -> str | None:
     """The number that a law cites in its docstring, as in ``R1``; ``None`` for a test that is no law."""
     found = _NUMBER.match(law.__doc__ or "")
@@ -78,19 +88,22 @@ class Laws:
         if number is None:
             return
         note_law(request.node, number)
-        reason = self._reason(request.function, number, (await storage.make()).atomic)
+        reason = self._reason(request.function, number, await storage.make())
         if reason is not None:
             note_not_offered(request.node, number, reason)
             pytest.skip(f"law {number} is not offered: {reason}")
 
-    def _reason(self, law: Callable[..., Any], number: str, atomic: bool) -> str | None:
+    def _reason(self, law: Callable[..., Any], number: str, adapter: StorageAdapter) -> str | None:
         if number in self.differences:
             return self.differences[number]
         for capability in getattr(law, "needs", ()):
             if capability in self.differences:
                 return f"{capability}: {self.differences[capability]}"
-            if capability == "atomic" and not atomic:
+            if capability == "atomic" and not adapter.atomic:
                 return "atomic: the adapter says atomic = False, so one worker at a time may use a store"
+        method = getattr(law, "method", None)
+        if method is not None and getattr(type(adapter), method) is getattr(StorageAdapter, method):
+            return f"{method}: the adapter does without"
         return None
 
     @pytest_asyncio.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from sequential_adaptor import values
 from sequential_adaptor.records import JSON_FIELDS, StackRun
 from sequential_adaptor.storage import Create, StorageAdapter, Update
 from sequential_adaptor.testing.laws.base import Laws, NewStore
 from sequential_adaptor.testing.laws.samples import KINDS, call, create, get, plain, query, update
-from sequential_adaptor.testing.strategies import json_values
+from sequential_adaptor.testing.strategies import PATIENT, json_values
 from sequential_adaptor.values import JSON, MAX_DEPTH
 
 
@@ -126,7 +126,7 @@ class JsonLaws(Laws):
             async with await storage.make() as adapter:
                 await _through(adapter, value)
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=60, deadline=None, suppress_health_check=PATIENT, database=None)
         @given(json_values())
         def law(value: JSON) -> None:
             asyncio.run(check(value))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, cast
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sequential_adaptor.testing.laws.base import Laws, NewStore
 from sequential_adaptor.testing.machine import Machine
+from sequential_adaptor.testing.strategies import PATIENT
 
 
 class StateMachineLaws(Laws):
@@ -32,7 +33,7 @@ class StateMachineLaws(Laws):
             deadline=None,
             database=None,
             report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=PATIENT,
         )
         # Hypothesis is not async, so the machine has a thread and an event loop of its own.
         await asyncio.to_thread(cast(Any, run_state_machine_as_test), machine, settings=tried)

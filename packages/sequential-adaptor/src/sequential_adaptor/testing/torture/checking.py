@@ -4,7 +4,7 @@ wrong."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,9 +13,6 @@ from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.testing.torture.report import Finding
 from sequential_adaptor.testing.torture.service import Request
 from sequential_adaptor.testing.torture.workload import Plan
-
-TOLERANCE = 0.05
-"""Seconds by which the clocks of store and service may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +37,37 @@ class Evidence:
     leases: Sequence[Lease]
     completions: Sequence[tuple[str, str]]
     by_call: dict[tuple[str, int], list[Request]] = field(default_factory=lambda: defaultdict(list))
+    _leases: dict[tuple[str, str], list[Lease]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         for request in self.requests:
             self.by_call[request.asked["run"], request.asked["n"]].append(request)
+        for lease in self.leases:
+            self._leases[lease.worker, lease.id].append(lease)
+
+    def leases_for(self, request: Request) -> list[Lease]:
+        """What its performer ever held that a call under this key is covered by: the call itself, or its frame."""
+        if request.performer is None or request.key is None:
+            return []
+        frame = request.key.rpartition(".")[0]
+        return [*self._leases[request.performer, request.key], *self._leases[request.performer, frame]]
+
+    def cover(self, request: Request) -> Lease | None:
+        """What its performer held when it came in, from the claim to the last heartbeat; ``None`` if nothing.
+
+        Where the performer had let a lease on the same run out before, nothing is certain: it may still have been at
+        what it began then.
+        """
+        whole: dict[tuple[str, int], Lease] = {}
+        for lease in self.leases_for(request):
+            known = whole.get((lease.id, lease.token), lease)
+            since, until = min(known.since, lease.since), max(known.until, lease.until)
+            whole[lease.id, lease.token] = Lease(lease.worker, lease.id, lease.token, since, until)
+        covering = [lease for lease in whole.values() if lease.since <= request.arrived < lease.until]
+        held = min(covering, key=lambda lease: lease.until, default=None)
+        if held is None or any(one.id == held.id and one.until <= held.since for one in whole.values()):
+            return None
+        return held
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -131,24 +155,27 @@ def _keys(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _too_early(evidence: Evidence) -> Iterator[Finding]:
-    leases: dict[tuple[str, str], list[Lease]] = defaultdict(list)
-    for lease in evidence.leases:
-        leases[lease.worker, lease.id].append(lease)
     for (run, n), requests in evidence.by_call.items():
         ordered = sorted(requests, key=lambda request: request.arrived)
-        for earlier, later in pairwise(ordered):
-            if earlier.performer is None or earlier.key is None or _was_given_up(earlier, later):
-                continue
-            held = [*leases[earlier.performer, earlier.key], *leases[earlier.performer, earlier.key.rpartition(".")[0]]]
-            until = _end_of_lease(held, earlier.arrived)
-            if not held:
+        for request in ordered:
+            if request.performer is not None and not evidence.leases_for(request):
                 yield Finding(
-                    "repeated too early", run, f"call {n} was performed by {earlier.performer} without a claim"
+                    "repeated too early", run, f"call {n} was performed by {request.performer} without a claim"
                 )
-            elif until is not None and later.arrived + TOLERANCE < until:
-                early = f"{until - later.arrived:.3f} s before the lease of {earlier.performer} ended"
-                message = f"call {n} was repeated by {later.performer} {early} ({_told(ordered)})"
-                yield Finding("repeated too early", run, message)
+        for earlier, later in pairwise(ordered):
+            held, own = evidence.cover(earlier), evidence.cover(later)
+            if held is None or own is None or _was_given_up(earlier, later) or later.arrived >= held.until:
+                continue
+            early = f"{held.until - later.arrived:.3f} s before the lease of {held.worker} ended"
+            tokens = f"token {held.token} of {held.id} and token {own.token} of {own.id}"
+            message = f"call {n} was repeated by {later.performer} {early} ({tokens}; {_told(ordered)})"
+            yield Finding("repeated too early", run, message)
+
+
+def late(evidence: Evidence) -> int:
+    """How many requests came when their performer's lease was over: it was held up between looking and sending."""
+    claimed = [request for request in evidence.requests if evidence.leases_for(request)]
+    return sum(evidence.cover(request) is None for request in claimed)
 
 
 def _told(requests: Sequence[Request]) -> str:
@@ -164,16 +191,3 @@ def _told(requests: Sequence[Request]) -> str:
 def _was_given_up(earlier: Request, later: Request) -> bool:
     """Whether the earlier performer knew that this attempt had failed before the later one began."""
     return earlier.manner in ("failed", "dropped") and earlier.ended is not None and earlier.ended <= later.arrived
-
-
-def _end_of_lease(held: Iterable[Lease], at: float) -> float | None:
-    """The end of the lease that covered the moment: of the first token that was still held then, as last extended.
-
-    ``None`` where none did: a worker that was held up for so long performs what others may have taken over.
-    """
-    spans: dict[tuple[str, int], tuple[float, float]] = {}
-    for lease in held:
-        since, until = spans.get((lease.id, lease.token), (lease.since, lease.until))
-        spans[lease.id, lease.token] = min(since, lease.since), max(until, lease.until)
-    covering = [until for since, until in spans.values() if since - TOLERANCE <= at <= until + TOLERANCE]
-    return min(covering, default=None)

@@ -40,6 +40,7 @@ class Report:
     repeated: int
     failed: int
     dropped: int
+    late: int
     findings: tuple[Finding, ...]
 
     @property
@@ -57,9 +58,10 @@ class Report:
             f"{self.tasks} tasks, {self.workers} workers, {self.kills} kills, seed {self.seed}, {self.seconds:.1f} s"
         )
         spoilt = f"{self.failed} answered with an error, {self.dropped} not answered"
+        late = f", {self.late} sent by workers held up beyond their lease" if self.late else ""
         lines = [
             f"{about} on {self.storage}",
-            f"{self.requests} requests to the service: {self.repeated} repeats, {spoilt}",
+            f"{self.requests} requests to the service: {self.repeated} repeats, {spoilt}{late}",
             ", ".join(f"{counts[kind]} {kind}" for kind in KINDS),
         ]
         lines += [f"  {finding.kind}: {finding.run}: {finding.message}" for finding in self.findings[:20]]

@@ -19,7 +19,7 @@ from sequential_adaptor.errors import ConfigurationError
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.storage import StorageAdapter
 from sequential_adaptor.storage.locations import find_storage
-from sequential_adaptor.testing.torture.checking import Evidence, Lease, check
+from sequential_adaptor.testing.torture.checking import Evidence, Lease, check, late
 from sequential_adaptor.testing.torture.crew import Crew
 from sequential_adaptor.testing.torture.killing import Killer
 from sequential_adaptor.testing.torture.report import Report
@@ -42,7 +42,7 @@ async def torture(
     twice: float = 0.02,
     calls: int = 3,
     lease: float = 2.0,
-    concurrency: int = 16,
+    concurrency: int | None = None,
     patience: float = 60.0,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Report:
@@ -52,6 +52,8 @@ async def torture(
     - ``drop``, ``fail``, ``delay`` and ``twice`` say how often the service does a call and does not answer, answers
       503, answers late, and answers twice: each a share of the requests.
     - ``lease`` is the workers', in seconds; what a killed one held comes back after that.
+    - ``concurrency`` is theirs too; by default so small that workers get something done between two kills: where none
+      does, tasks are given up as such that kill their workers.
     - ``patience``: seconds without any progress after which what has not ended is stuck.
     - ``progress`` is called now and then with the tasks that have ended, all tasks, and the kills so far.
 
@@ -60,6 +62,8 @@ async def torture(
     """
     if not hasattr(os, "fork"):
         raise ConfigurationError("torture forks its workers, which this platform cannot; use Linux or macOS")
+    if concurrency is None:
+        concurrency = max(2, min(16, tasks * calls // (3 * max(kills, 1))))
     prefix = f"torture-{seed}-{new_id()[-8:]}"
     planned = plans(prefix, tasks, calls)
     started = time.monotonic()
@@ -71,12 +75,13 @@ async def torture(
         stack.callback(service.stop)
         await _submit(engine, prefix, planned, f"{service.url}/fetch")
         options = {"storage": storage, "url": service.url, "concurrency": concurrency, "lease": lease}
+        ahead = (await engine.adapter.now()).timestamp() - time.time()
         crew = Crew(folder, options, random.Random(f"crew:{seed}"))
         killer = Killer(seed, kills, tasks * calls, crew.kill)
         service.on_request = killer.on_request
         async with crew.working(workers, killer):
             await _ended(engine.adapter, planned, service, killer, crew, patience, progress)
-        evidence = await _evidence(engine.adapter, planned, service, folder, lease)
+        evidence = await _evidence(engine.adapter, planned, service, _leases(folder, lease, ahead), folder)
     counts = Counter(request.manner for request in evidence.requests)
     return Report(
         storage=find_storage(storage).display,
@@ -89,6 +94,7 @@ async def torture(
         repeated=len(evidence.requests) - len(evidence.by_call),
         failed=counts["failed"],
         dropped=counts["dropped"],
+        late=late(evidence),
         findings=tuple(check(evidence)),
     )
 
@@ -132,7 +138,7 @@ async def _left(adapter: StorageAdapter, identifier: str) -> int:
 
 
 async def _evidence(
-    adapter: StorageAdapter, planned: Sequence[Plan], service: Service, folder: Path, lease: float
+    adapter: StorageAdapter, planned: Sequence[Plan], service: Service, leases: Sequence[Lease], folder: Path
 ) -> Evidence:
     runs, stack_runs = {}, {}
     for plan in planned:
@@ -140,13 +146,18 @@ async def _evidence(
         if run is not None:
             runs[plan.run] = run
         stack_runs[plan.run] = await adapter.query_stack_runs({"task_run_id": plan.run})
-    leases, completions = [], []
+    completions = [(line["completed"], line["commit"]) for _, line in _diaries(folder) if "completed" in line]
+    return Evidence(planned, runs, stack_runs, list(service.requests), leases, completions)
+
+
+def _leases(folder: Path, lease: float, ahead: float) -> list[Lease]:
+    """What was held, by this machine's clock; the store's is ``ahead`` of it by so many seconds."""
+    found = []
     for worker, line in _diaries(folder):
         if "lease" in line:
-            leases.append(Lease(worker, line["lease"], line["token"], line["until"] - lease, line["until"]))
-        else:
-            completions.append((line["completed"], line["commit"]))
-    return Evidence(planned, runs, stack_runs, list(service.requests), leases, completions)
+            until = line["until"] - ahead
+            found.append(Lease(worker, line["lease"], line["token"], until - lease, until))
+    return found
 
 
 def _diaries(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
