@@ -23,6 +23,7 @@ graph = {
                     "states": {
                         "waiting": {
                             "tags": ["waiting"],
+                            "description": "for an approval",
                             "on": {"APPROVED": {"target": "charging", "guard": "enough"}},
                             "after": {MONTH: "#order.expired"},
                         },

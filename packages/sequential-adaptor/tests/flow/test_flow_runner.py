@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import json
+import random
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -15,9 +18,18 @@ from typing import Any
 
 import pytest
 
-from sequential_adaptor import Engine, SequentialError, ServiceClient, TaskFailed, Worker
-from sequential_adaptor.errors import StorageClosed
-from sequential_adaptor.runners.flow import view, wait_for
+from sequential_adaptor import (
+    Completed,
+    Engine,
+    FolderAdapter,
+    SequentialError,
+    ServiceClient,
+    Suspended,
+    TaskFailed,
+    Worker,
+)
+from sequential_adaptor.errors import ConfigurationError, RecordNotFound, StorageClosed
+from sequential_adaptor.runners.flow import FlowRunner, view, wait_for
 
 ORDERS = Path(__file__).with_name("orders.py")
 ADAPTERS = {
@@ -165,6 +177,7 @@ async def begun(make: Any, where: str) -> None:
         await engine.submit("order", {"order": {"n": 1}}, id="run")
 
 
+@pytest.mark.slow
 async def test_an_order_ends_right_wherever_its_process_is_killed(
     mortal: Any, shop: tuple[Shop, ServiceClient]
 ) -> None:
@@ -333,11 +346,50 @@ async def ask(input): return await wait_for_event("SAY")
         await carrying
 
 
-async def test_waiting_from_outside_for_a_state_or_a_tag(engine: Engine) -> None:
+async def test_waiting_from_outside_for_a_state_or_a_tag(
+    engine: Engine, tmp_path: Path, shop: tuple[Shop, ServiceClient]
+) -> None:
     await engine.publish("order", ORDERS, runner="flow")
     handle = await engine.submit("order", {"order": 0})
     with pytest.raises(TimeoutError):
         await wait_for(engine, handle.id, tag="waiting", timeout=0.05)
+    working = asyncio.create_task(Worker(engine.adapter, services=shop[1]).run(until_idle=True))
+    found = await wait_for(engine, handle.id, tag="waiting", timeout=10)
+    assert found.descriptions == {"handling.payment.waiting": "for an approval"}
+    assert (await wait_for(engine, handle.id, state="handling.packing.packed", timeout=10)).visits["reserve"][
+        "count"
+    ] == 1
+    await working
+    await handle.cancel(force=True)
+    with pytest.raises(ConfigurationError, match="never came to state 'shipped'"):
+        await wait_for(engine, handle.id, state="shipped", timeout=10)
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        await wait_for(engine, handle.id)
+    with pytest.raises(RecordNotFound):
+        await view(engine, "nobody")
+
+
+async def test_a_step_costs_one_durable_write(tmp_path: Path, shop: tuple[Shop, ServiceClient]) -> None:
+    """A call's outcome, the step that follows from it, and what that step starts are one commit."""
+    commits = 0
+
+    class Counting(FolderAdapter):
+        async def commit(self, *args: Any, **options: Any) -> None:
+            nonlocal commits
+            commits += 1
+            await super().commit(*args, **options)
+
+    states = {f"s{n}": {"onDone": f"s{n + 1}"} for n in range(20)} | {"s20": {"type": "final"}}
+    functions = "".join(f"async def s{n}(input): return await call_host_tool('shop', 'm{n}', {n})\n" for n in range(20))
+    async with Engine(Counting(tmp_path / "tasks", durability="process"), services=shop[1]) as engine:
+        await engine.adapter.init()
+        await engine.publish("flow", f"graph = {{'initial': 's0', 'states': {states}}}\n{functions}", runner="flow")
+        handle = await engine.submit("flow")
+        commits = 0
+        await engine.carry(handle, timeout=20)
+        assert await handle.result() == {"m19": 19}
+        assert commits == 21
+        await engine.adapter.close()
 
 
 async def test_a_new_version_of_a_graph_leaves_runs_in_flight_on_theirs(engine: Engine) -> None:
@@ -388,3 +440,85 @@ async def a(input): await sleep(3600)
     await engine.carry(handle, timeout=10)
     assert (await handle.record()).status == "cancelled"
     assert [call.status for call in await handle.calls() if call.operation == "sleep"] == ["cancelled"]
+
+
+async def test_a_flow_goes_on_from_its_state_alone_in_another_runner() -> None:
+    """The documented `run` and `resume`: a response with a type is an event, any other the outcome of the call."""
+    code = """
+from sequential_adaptor.task import call_host_tool
+graph = {"initial": "a", "states": {
+    "a": {"onDone": "b"}, "b": {"on": {"GO": "c"}}, "c": {"type": "final", "output": {"$event": "n"}}}}
+async def a(input): return await call_host_tool("s", "m", input)
+"""
+    first, second, third = FlowRunner(), FlowRunner(), FlowRunner()
+    called = await first.run(code, 1)
+    assert isinstance(called, Suspended)
+    assert [call.operation for call in called.calls] == ["s.m"]
+    waiting = await second.resume(json.loads(json.dumps(called.state)), {"ok": True})
+    assert isinstance(waiting, Suspended)
+    assert waiting.calls == ()
+    assert await third.resume(json.loads(json.dumps(waiting.state)), {"type": "GO", "n": 0}) == Completed(0)
+    for runner in (first, second, third):
+        await runner.dispose()
+
+
+@pytest.mark.slow
+def test_a_real_process_killed_again_and_again_ends_its_flow_right(tmp_path: Path) -> None:
+    """SIGKILL at random moments: each state is entered once, each call recorded once, and the result is right."""
+    code = """
+import time
+from sequential_adaptor.task import sleep, step
+graph = {"initial": "s0", "context": {"entered": []}, "output": {"$context": "entered"}, "states": {
+    **{f"s{n}": {"entry": {"type": "enter", "params": n}, "invoke": {"src": "work", "input": n, "onDone": f"s{n + 1}"}}
+       for n in range(12)},
+    "s12": {"type": "final"},
+}}
+def enter(context, event, params): return {"entered": [*context["entered"], params]}
+def slowly(n):
+    time.sleep(0.05)
+    return n
+async def work(n):
+    await step(slowly, n)
+    await sleep(0.02)
+    return await step(slowly, n)
+"""
+    storage = f"folder:{tmp_path}/tasks?durability=process"
+
+    async def begin() -> None:
+        async with Engine(storage) as engine:
+            await engine.publish("flow", code, runner="flow")
+            await engine.submit("flow", id="run")
+
+    async def ended() -> Any:
+        async with Engine(storage) as engine:
+            return await engine.handle("run").record(), await engine.handle("run").calls()
+
+    asyncio.run(begin())
+    chance, kills = random.Random(7), 0
+    command = [
+        sys.executable,
+        "-m",
+        "sequential_adaptor.cli",
+        "work",
+        "--until-idle",
+        "--lease",
+        "0.2",
+        "--storage",
+        storage,
+    ]
+    for _ in range(60):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=chance.uniform(0.5, 1.1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        run, calls = asyncio.run(ended())
+        if run.status not in ("pending", "running", "suspended"):
+            break
+    assert kills >= 2
+    assert (run.status, run.result) == ("completed", [*range(12)])
+    steps = [call for call in calls if call.operation == "step:slowly"]
+    assert [call.result for call in sorted(steps, key=lambda call: call.sequence or 0)] == [n // 2 for n in range(24)]
+    assert len({call.id for call in steps}) == 24

@@ -385,6 +385,52 @@ def test_history_brings_back_what_was_active() -> None:
     assert step.leaves == ["a.y"]
 
 
+def test_a_history_default_inside_one_region_leaves_the_other_regions_alone() -> None:
+    regions = {
+        "A": {"initial": "a1", "states": {"a1": {"on": {"N": "a2"}}, "a2": {"on": {"T": "#m.H.h"}}}},
+        "K": {"initial": "k1", "states": {"k1": {"on": {"N": "k2"}}, "k2": {}}},
+    }
+    history = {"type": "history", "history": "deep", "target": "q.A.a1"}
+    states = {"H": {"initial": "q", "states": {"q": {"type": "parallel", "states": regions}, "h": history}}}
+    machine, step = loaded({"initial": "H", "states": states})
+    step = machine.send(machine.send(step.snapshot, "N").snapshot, "T")
+    assert step.leaves == ["H.q.A.a1", "H.q.K.k2"]
+    assert step.entered == ["H.q.A.a1"]
+
+
+@pytest.mark.parametrize("target", [["p", "p.A.x"], ["p.A.x", "p"], ["p.A.x"], ["p.A.x", "p.A.x"]])
+def test_a_target_that_another_is_inside_of_is_entered_with_it(target: list[str]) -> None:
+    regions = {"A": {"initial": "w", "states": {"w": {}, "x": {}}}, "B": {"initial": "y", "states": {"y": {}}}}
+    machine, step = loaded(
+        {
+            "initial": "s",
+            "states": {"s": {"on": {"GO": {"target": target}}}, "p": {"type": "parallel", "states": regions}},
+        }
+    )
+    assert machine.send(step.snapshot, "GO").leaves == ["p.A.x", "p.B.y"]
+
+
+def test_deadlines_of_timers_in_a_row_add_up_exactly() -> None:
+    machine, step = loaded({"initial": "a", "states": {"a": {"after": {5: "b"}}, "b": {"after": {5: "a"}}}})
+    for milliseconds in range(5, 1000, 5):
+        assert machine.next_deadline(step.snapshot) == milliseconds / 1000
+        step = machine.advance(step.snapshot, at=milliseconds / 1000)
+
+
+def test_an_invocation_that_took_the_place_of_another_is_not_stopped_with_that_ones_state() -> None:
+    job = {"id": "job", "src": "f"}
+    regions = {
+        "A": {"initial": "a", "states": {"a": {"invoke": job, "on": {"OUT": "b"}}, "b": {}}},
+        "K": {"initial": "k", "states": {"k": {"on": {"IN": "l"}}, "l": {"invoke": job}}},
+    }
+    machine, step = loaded({"type": "parallel", "states": regions}, functions=["f"])
+    step = machine.send(step.snapshot, "IN")
+    assert ([one["token"] for one in step.stopped], [one["token"] for one in step.invokes]) == ([1], [2])
+    step = machine.send(step.snapshot, "OUT")
+    assert step.stopped == []
+    assert [one["token"] for one in machine.invocations(step.snapshot)] == [2]
+
+
 def test_tags_meta_descriptions_and_events_of_where_it_stands() -> None:
     states = {"a": {"tags": "busy", "meta": {"x": 1}, "description": "at work", "on": {"GO": "b", "*": {}}}, "b": {}}
     machine, step = loaded({"initial": "a", "states": states, "on": {"ROOT": {}}})
@@ -409,3 +455,5 @@ def test_machines_with_more_configurations_than_are_kept_stay_right(monkeypatch:
         total += number
         step = machine.send(step.snapshot, f"E{number}")
         assert step.leaves == [f"a.{total % 7}", f"b.{total % 7}"]
+        kept = machine._configurations
+        assert max(len(kept._by_value), len(kept._by_states)) <= 3

@@ -21,7 +21,7 @@ _GONE = {
 
 def check_keys(config: dict[str, JSON], where: str, findings: Findings) -> None:
     """Warn of keys that are hardly meant as they stand; any other unknown key is nobody's business."""
-    for key in config.keys() - STATE_KEYS:
+    for key in sorted(key for key in config.keys() - STATE_KEYS if key[:1].isalpha()):
         near = nearest(key, STATE_KEYS)
         if key in _GONE:
             findings.warning(at(where, key), f"{key!r} {_GONE[key]}")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sequential_adaptor import values
 from sequential_adaptor.flow import snapshots
 from sequential_adaptor.flow.binding import bind
 from sequential_adaptor.flow.chart import Chart
-from sequential_adaptor.flow.checking import check
 from sequential_adaptor.flow.configurations import Configuration
-from sequential_adaptor.flow.errors import EndlessLoop, EventError, FlowError, MachineError, SnapshotError
+from sequential_adaptor.flow.errors import ActionFailed, EndlessLoop, FlowError, MachineError, SnapshotError
+from sequential_adaptor.flow.events import event_of
 from sequential_adaptor.flow.expressions import fresh, reader
 from sequential_adaptor.flow.guards import Function
+from sequential_adaptor.flow.loading import read_chart
 from sequential_adaptor.flow.problems import Findings, Problem
-from sequential_adaptor.flow.reading import read
 from sequential_adaptor.flow.running import Run
 from sequential_adaptor.flow.snapshots import ACTIVE, Step
 from sequential_adaptor.flow.stepping import Stepper
-from sequential_adaptor.flow.targets import resolve
 from sequential_adaptor.values import JSON
+
+if TYPE_CHECKING:
+    import transitions
 
 MAX_STEPS = 10_000
 """How many microsteps may follow from one event before the machine counts as an endless loop."""
@@ -73,6 +75,29 @@ class Machine:
             raise MachineError(chart.name, findings.problems)
         return cls(chart, initial, tuple(findings.warnings), max_steps)
 
+    @classmethod
+    def from_transitions(
+        cls,
+        machine: transitions.Machine,
+        *,
+        guards: Mapping[str, Function] | None = None,
+        actions: Mapping[str, Function | None] | None = None,
+    ) -> Machine:
+        """The same machine as one of the ``transitions`` library, flat or hierarchical.
+
+        Its conditions and callbacks are guards and actions of the same names here; :class:`NotExpressible` names what
+        has no counterpart.
+        """
+        from sequential_adaptor.flow.bridge import config_of
+
+        return cls.load(config_of(machine), guards=guards, actions=actions)
+
+    def to_transitions(self, model: Any = None) -> transitions.Machine:
+        """The machine for the ``transitions`` library, on ``model``; :class:`NotExpressible` says what it lacks."""
+        from sequential_adaptor.flow.bridge import export
+
+        return export(self.chart, model)
+
     @property
     def id(self) -> str:
         """The machine's ``id``."""
@@ -89,7 +114,7 @@ class Machine:
 
     def send(self, snapshot: Snapshot, event: Mapping[str, Any] | str, at: float = 0.0) -> Step:
         """Give the machine an event: a type, or an object with one. What nobody waits for changes nothing."""
-        event = _event(event)
+        event = event_of(event)
         run = self._open(snapshot, at)
         return self._guarded(snapshot, run, lambda: self._take(run, event, at))
 
@@ -181,7 +206,10 @@ class Machine:
         return Step(after, self._configurations.read(before["value"]), [], [], [], stopped, cause)
 
     def _begin(self, run: Run) -> None:
-        run.context = self._initial_context(run)
+        context = self._initial_context(run)
+        if type(context) is not dict:
+            raise ActionFailed("context", "the context", f"is {context!r}; it has to be an object")
+        run.context = context
         self._stepper.start(run)
 
     def _take(self, run: Run, event: dict[str, JSON], at: float) -> None:
@@ -209,22 +237,3 @@ class Machine:
             run.at = timer["at"]
             self._stepper.take(run, fresh(timer["event"]))
         run.at = at
-
-
-def read_chart(config: Mapping[str, Any], findings: Findings) -> Chart:
-    """The chart of a machine, checked, and not yet bound to functions."""
-    chart = read(config, findings)
-    resolve(chart, findings)
-    check(chart, findings)
-    return chart
-
-
-def _event(event: object) -> dict[str, JSON]:
-    """An event as an object that is ours alone."""
-    found = {"type": event} if isinstance(event, str) else event
-    kind = found.get("type") if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping) or not isinstance(kind, str) or not kind or kind == "*":
-        raise EventError(f"{event!r} is no event; it is a type, or an object that has one as 'type'")
-    if kind.startswith("xstate."):
-        raise EventError(f"{kind!r} is an event that only the machine makes; end an invocation with resolve or reject")
-    return {"type": str(kind)} if len(found) == 1 else values.copy(dict(found))

@@ -42,7 +42,7 @@ def plan(chart: Chart, active: list[State], enabled: Iterable[Transition], histo
     for transition in taken:
         entering.add(transition, domains[transition])
     stays = set(active) - set(left)
-    entered = sorted(entering.states.keys() - stays, key=lambda state: state.index)
+    entered = sorted(entering.states, key=lambda state: state.index)
     operations = [operation for state in reversed(left) for operation in state.leave]
     operations += [operation for transition in taken for operation in transition.operations]
     done = completed(entered, entering.by_default, stays, operations)

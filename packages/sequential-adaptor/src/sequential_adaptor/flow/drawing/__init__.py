@@ -11,7 +11,8 @@ from sequential_adaptor.flow.drawing.mermaid import mermaid
 from sequential_adaptor.flow.drawing.sketch import Marks, Sketch, sketch
 from sequential_adaptor.flow.drawing.svg import svg
 from sequential_adaptor.flow.errors import MachineError
-from sequential_adaptor.flow.machine import Machine, read_chart
+from sequential_adaptor.flow.loading import read_chart
+from sequential_adaptor.flow.machine import Machine
 from sequential_adaptor.flow.problems import Findings
 
 __all__ = ["FORMATS", "Marks", "draw"]

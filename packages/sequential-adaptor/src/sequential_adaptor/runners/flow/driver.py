@@ -27,7 +27,7 @@ class FlowFailed(TaskError):
 class Driver:
     """Its clock is the task's: seconds since the epoch, moved only by what has happened, the same on every replay.
 
-    ``show`` is told after each step where the flow stands, as JSON: ``{"snapshot", "visits", "tags"}``.
+    ``show`` is told after each step where the flow stands, as JSON: ``{"snapshot", "tags", "descriptions", "visits"}``.
     """
 
     def __init__(
@@ -174,7 +174,8 @@ class Driver:
         for path in step.entered:
             visit = self._visits.setdefault(path, {"count": 0, "first": time, "last": time})
             visit |= {"count": visit["count"] + 1, "last": time}
-        self._show({"snapshot": step.snapshot, "visits": self._visits, "tags": step.tags})
+        found = {"tags": step.tags, "descriptions": step.descriptions, "visits": self._visits}
+        self._show({"snapshot": step.snapshot, **found})
 
     def _error(self, step: Step) -> BaseException:
         """What the flow failed with, as the exception that it was, so that its own lines show."""

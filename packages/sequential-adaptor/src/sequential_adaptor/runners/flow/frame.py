@@ -33,8 +33,8 @@ class FlowState(FrameState):
         if base is None and self.flow == self._flow_stored:
             return None
         self._base = base or self._base
-        self._flow_stored = self.flow
-        return {**self._base, "flow": fresh(self.flow)}
+        self._flow_stored = fresh(self.flow)  # what it is made of goes on changing
+        return {**self._base, "flow": self._flow_stored}
 
 
 class FlowFrame(TaskFrame):

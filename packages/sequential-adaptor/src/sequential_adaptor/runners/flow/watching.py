@@ -22,7 +22,8 @@ _FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.5
 class FlowView:
     """A run of a flow: its status, its code, and what the last step left behind.
 
-    ``visits`` has, by the path of a state, how often it was entered (``count``), and when ``first`` and ``last``.
+    ``visits`` has, by the path of a state, how often it was entered (``count``), and when ``first`` and ``last``;
+    ``tags`` and ``descriptions`` are those of the active states.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class FlowView:
     snapshot: dict[str, JSON] | None
     visits: dict[str, dict[str, JSON]]
     tags: list[str]
+    descriptions: dict[str, str]
 
     @property
     def leaves(self) -> list[str]:
@@ -55,9 +57,10 @@ async def view(storage: StorageAdapter | Engine, run_id: str) -> FlowView:
         run.status,
         run.task_identifier,
         run.version,
-        flow.get("snapshot"),
-        flow.get("visits") or {},
-        flow.get("tags") or [],
+        snapshot=flow.get("snapshot"),
+        visits=flow.get("visits", {}),
+        tags=flow.get("tags", []),
+        descriptions=flow.get("descriptions", {}),
     )
 
 
