@@ -168,9 +168,7 @@ async def main(rounds: int) -> None:
         for key, value in (await one_round(beside)).items():
             if number:  # the first round warms up
                 found.setdefault(key, []).append(value)
-    print(
-        f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}, {os.cpu_count()} processors, {rounds} rounds"
-    )
+    print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}, {os.cpu_count()} processors, {rounds=}")
     for key, values in sorted(found.items()):
         print(f"{key:52} {statistics.median(values):8.3f}   ({min(values):.3f} to {max(values):.3f})")
 

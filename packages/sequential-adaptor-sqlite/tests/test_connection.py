@@ -7,17 +7,20 @@ import os
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import requires, version
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeAlias
 
 import aiosqlite
 import pytest
 from packaging.requirements import Requirement
 
-from sequential_adaptor import StorageClosed, StorageUnavailable
+from sequential_adaptor import InvalidId, StorageClosed, StorageUnavailable
 from sequential_adaptor.backends.sqlite import SQLiteAdapter
+from sequential_adaptor.backends.sqlite.connection import Thread
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.records import TaskRun
 from sequential_adaptor.storage import Change, Create
@@ -26,20 +29,39 @@ StartProcess: TypeAlias = Callable[..., subprocess.Popen[str]]
 Step: TypeAlias = Callable[[str, int], list[Change]]
 
 
-async def test_execute_runs_a_function_on_the_thread_of_the_connection() -> None:
-    """``_execute`` is private: this is what of it we rely on, for every version that pyproject.toml allows."""
+async def test_functions_in_the_queue_run_on_the_thread_of_the_connection() -> None:
+    """``_tx`` and ``_thread`` are private: this is what we rely on, for every version that pyproject.toml allows."""
     connection = aiosqlite.Connection(lambda: sqlite3.connect(":memory:", check_same_thread=False), 64)
     connection._thread.daemon = True
     await connection
     try:
-        found = await connection._execute(lambda raw: (raw, threading.current_thread()), connection._conn)
-        assert found == (connection._conn, connection._thread)
-        order = [asyncio.ensure_future(connection._execute(lambda one: one, number)) for number in range(100)]
-        assert await asyncio.gather(*order) == list(range(100))
-        with pytest.raises(ZeroDivisionError):
-            await connection._execute(lambda: 1 / 0)
+        found: SimpleQueue[object] = SimpleQueue()
+        connection._tx.put_nowait((None, lambda: found.put(threading.current_thread())))
+        assert found.get(timeout=5) is connection._thread
+        connection._tx.put_nowait((None, lambda: 1 / 0))  # what it raises is nobody's, and ends nothing
+        for number in range(100):
+            connection._tx.put_nowait((None, lambda number=number: found.put(number)))
+        assert [found.get(timeout=5) for _ in range(100)] == list(range(100))
+        assert connection._conn.execute("SELECT 1").fetchone() == (1,)
     finally:
         await connection.close()
+    assert not connection._thread.is_alive()
+
+
+def test_an_event_loop_that_closes_early_harms_nothing(path: Path) -> None:
+    """What was under way for a loop that is gone by then goes on to its end, and the adapter works for the next one."""
+    adapter = SQLiteAdapter(path)
+    asyncio.run(adapter.init())
+
+    async def leave() -> None:
+        await adapter._thread.call(lambda connection: None)
+        for asked in (adapter._thread.call(lambda _: time.sleep(0.3)), adapter.set_keystore("k", "kept")):
+            asyncio.ensure_future(asked)  # noqa: RUF006 - it is left behind on purpose
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    assert asyncio.run(adapter.get_keystore("k")) == "kept"
+    asyncio.run(adapter.close())
 
 
 def test_the_range_of_versions_is_pinned() -> None:
@@ -55,14 +77,13 @@ def test_the_range_of_versions_is_pinned() -> None:
 async def test_a_commit_is_one_hop(adapter: SQLiteAdapter, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction costs one hop to the connection's thread, however many statements it has."""
     hops: list[object] = []
-    execute = aiosqlite.Connection._execute
+    post = Thread.post
 
-    def counted(self: aiosqlite.Connection, function: Callable[..., object], *given: object) -> Awaitable[object]:
+    def counted(self: Thread, function: Callable[[sqlite3.Connection], None]) -> None:
         hops.append(function)
-        found: Awaitable[object] = execute(self, function, *given)
-        return found
+        post(self, function)
 
-    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    monkeypatch.setattr(Thread, "post", counted)
     await adapter.commit([*step("a", 0), *step("b", 0), *step("c", 0)], id=new_id())
     assert len(hops) == 1
     await adapter.query_stack_runs({"task_run_id": ["a", "b"]})
@@ -186,6 +207,15 @@ async def test_a_fork_is_refused_and_harms_nothing(
     adapter = await open_adapter()
     assert len(await adapter.query_task_runs()) == 204
     assert not [line for line in await adapter.diagnose(thorough=True) if line.startswith("damaged")]
+
+
+@pytest.mark.parametrize("id", ["run\0", "run\0.1", "", "a/b", "\ud800", "x" * 300])
+async def test_ids_to_claim_are_checked_before_they_reach_sqlite(adapter: SQLiteAdapter, id: str) -> None:
+    """What is no id is refused, and never taken for one that it begins with."""
+    await adapter.create_stack_run({"task_run_id": "run"})
+    with pytest.raises(InvalidId):
+        await adapter.claim_stack_runs("w", ids=[id])
+    assert len(await adapter.claim_stack_runs("w", ids=["run", "nobody"])) == 1
 
 
 async def test_errors_of_the_disk_are_typed(tmp_path: Path) -> None:

@@ -175,3 +175,28 @@ async def test_more_than_one_group_can_hold(adapter: SQLiteAdapter, count: int) 
         *(adapter.create_task_run({"id": f"r{n}", "task_identifier": "x", "input": n}) for n in range(count))
     )
     assert [one.input for one in found] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("expected", "kept"),
+    [
+        ({"token": 0}, True),
+        ({"token": "0"}, False),
+        ({"status": "pending", "worker": None, "input": None}, True),
+        ({"status": "\ud800"}, False),
+        ({"worker": 0}, False),
+        ({"input": [1, {"b": 1, "a": 2}]}, False),
+        ({"token": 2**70}, False),
+        ({"operation": "0"}, False),
+    ],
+)
+async def test_expectations_are_compared_as_python_does(
+    adapter: SQLiteAdapter, expected: dict[str, Any], kept: bool
+) -> None:
+    """SQLite would convert text to numbers and back to compare them: a value that a field cannot have never matches."""
+    await adapter.create_stack_run({"id": "run", "task_run_id": "run", "operation": "0x"})
+    outcome = await asyncio.gather(
+        adapter.commit([Update(StackRun, "run", {"wakes": 1}, expected)], id="c"), return_exceptions=True
+    )
+    assert (outcome == [None]) is kept, outcome
+    assert kept or isinstance(outcome[0], Conflict)

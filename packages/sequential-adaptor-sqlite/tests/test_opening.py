@@ -61,6 +61,20 @@ async def test_files_are_for_their_owner_only(open_adapter: OpenAdapter, tmp_pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+async def test_closing_gives_every_descriptor_back(path: Path) -> None:
+    """Opening and closing again and again, with work in between, holds on to nothing."""
+
+    async def once() -> int:
+        async with SQLiteAdapter(path) as adapter:
+            await adapter.set_keystore("k", 1)
+            await adapter.wait_for_work(0.01)
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    first = await once()
+    assert [await once() for _ in range(5)] == [first] * 5
+
+
 @pytest.mark.parametrize(("durability", "synchronous"), [("power", 2), ("process", 1)])
 async def test_durability_is_what_was_asked_for(open_adapter: OpenAdapter, durability: str, synchronous: int) -> None:
     """`power` syncs at each commit (FULL), `process` at checkpoints only (NORMAL)."""
@@ -89,6 +103,18 @@ async def test_a_relative_path_is_meant_where_it_was_given(tmp_path: Path, monke
         await adapter.set_keystore("k", 1)
     assert (tmp_path / "tasks.db").exists()
     assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+async def test_a_link_is_the_file_it_leads_to(open_adapter: OpenAdapter, path: Path, tmp_path: Path) -> None:
+    """Adapters on a file and on a link to it share one store, also where the link was there first."""
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    by_link, by_name = await open_adapter(link), await open_adapter()
+    await by_link.set_keystore("k", 1)
+    await by_name.set_keystore("k", 2)
+    assert await by_link.get_keystore("k") == 2
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["link.db", "tasks.db", "tasks.db-shm", "tasks.db-wal"]
 
 
 async def test_a_newer_file_is_refused(path: Path) -> None:

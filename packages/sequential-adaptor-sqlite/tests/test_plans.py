@@ -84,6 +84,12 @@ async def test_work_is_found_by_an_index(plan: Plan, text: str) -> None:
     assert searched(lines), lines
 
 
+async def test_what_is_asked_for_by_id_is_found_by_id(plan: Plan) -> None:
+    """However much is due, it is not looked through for the few that are wanted."""
+    for name in ("is anything of these due", "claim these"):
+        assert not any("stack_runs_due" in line for line in await plan(WORK[name]))
+
+
 @pytest.mark.parametrize("name", QUERIES)
 async def test_queries_are_answered_by_an_index(plan: Plan, name: str) -> None:
     """What `list`, `show` and the engine ask for: no table is read from end to end, nor sorted where it is large."""

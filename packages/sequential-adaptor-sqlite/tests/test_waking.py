@@ -7,13 +7,13 @@ import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
-from sequential_adaptor.backends.sqlite import SQLiteAdapter
+from sequential_adaptor.backends.sqlite import SQLiteAdapter, waking, watching
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage import Change, Create, Update, Wake
@@ -43,8 +43,13 @@ async def test_work_of_this_process_is_heard_of_at_once(open_adapter: OpenAdapte
     assert await waited(adapter, 0.3) >= 0.25
 
 
-async def test_work_of_another_process_is_heard_of_soon(open_adapter: OpenAdapter) -> None:
+@pytest.mark.parametrize("events", [True, False], ids=["by events", "by looking"])
+async def test_work_of_another_process_is_heard_of_soon(
+    open_adapter: OpenAdapter, monkeypatch: pytest.MonkeyPatch, events: bool
+) -> None:
     """An idle worker hears of what another connection stored within 20 milliseconds, mostly."""
+    if not events:
+        monkeypatch.setattr(watching, "open_events", lambda path: None)
     adapter, other = await open_adapter(), await open_adapter()
     delays = []
     for _ in range(20):
@@ -99,6 +104,24 @@ async def test_what_brings_no_work_wakes_nobody(open_adapter: OpenAdapter, chang
     assert min(await asyncio.gather(*waits)) >= 0.35
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"worker": None, "lease_expires_at": None}, {"due_at": datetime.now(UTC), "lease_expires_at": None}],
+    ids=["given back", "made due"],
+)
+async def test_what_becomes_due_by_a_commit_wakes_others(open_adapter: OpenAdapter, changes: dict[str, Any]) -> None:
+    """A frame that its holder gives back, and one that a commit makes due, are news to workers of other processes."""
+    adapter, other = await open_adapter(), await open_adapter()
+    await adapter.create_stack_run({"task_run_id": "run"})
+    claims = await adapter.claim_stack_runs("w", lease=60)
+    await other.wait_for_work(0.05)
+    waiting = asyncio.create_task(waited(other, 10))
+    await asyncio.sleep(0.1)
+    await adapter.commit([Update(StackRun, "run", changes)], claims=claims, id="c")
+    assert await waiting < 1.0
+    assert [claim.token for claim in await other.claim_stack_runs("w")] == [2]
+
+
 async def test_a_timer_ends_a_wait(open_adapter: OpenAdapter) -> None:
     """A wait ends when the earliest time to come is there, though nobody writes anything."""
     adapter = await open_adapter()
@@ -135,14 +158,61 @@ async def test_due_work_that_nobody_here_takes_does_not_spin(open_adapter: OpenA
     assert returns <= 8
 
 
+_BUSY = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=5)
+connection.execute("PRAGMA synchronous = OFF")
+print("ready", flush=True)
+while True:
+    connection.execute("INSERT OR REPLACE INTO keystore VALUES ('k', '1')")
+"""
+
+
+async def test_a_busy_store_does_not_keep_an_idle_worker_busy(
+    path: Path, adapter: SQLiteAdapter, start_process: StartProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While others write all the time, and nothing becomes due, the database is looked at some times and not always."""
+    looks: list[object] = []
+    read = adapter._thread.read
+
+    async def counted(function: Callable[[Any], Any]) -> Any:
+        looks.append(function)
+        return await read(function)
+
+    monkeypatch.setattr(adapter._thread, "read", counted)
+    busy = start_process(_BUSY, path)
+    assert busy.stdout is not None
+    await asyncio.to_thread(busy.stdout.readline)
+    spent = await waited(adapter, 0.5)
+    assert spent >= 0.45
+    assert len(looks) <= spent / 0.01 + 5
+
+
+async def test_a_write_within_one_tick_of_the_clock_is_heard_of(
+    open_adapter: OpenAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where neither events nor the file's time say anything, SQLite is asked now and then."""
+    monkeypatch.setattr(watching, "open_events", lambda path: None)
+    monkeypatch.setattr(watching, "stamp", lambda path: (1, 1))
+    monkeypatch.setattr(waking, "stamp", lambda path: (1, 1))
+    adapter, other = await open_adapter(), await open_adapter()
+    waiting = asyncio.create_task(waited(adapter, 10))
+    await asyncio.sleep(0.1)
+    await other.create_stack_run({"task_run_id": "run"})
+    assert await waiting < 2.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 async def test_a_cancelled_wait_leaves_nothing(adapter: SQLiteAdapter) -> None:
-    """Waits that are cancelled, as a worker does when a job ends, are forgotten."""
-    for _ in range(50):
+    """Waits that are cancelled, as a worker does when a job ends, are forgotten, and their descriptors closed."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(50):
         waiting = asyncio.create_task(adapter.wait_for_work(10))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01 if number % 2 else 0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert not adapter._waiter.bell._waiting
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
     await adapter.create_stack_run({"task_run_id": "run"})
     assert await waited(adapter, 5) < 1.0
 

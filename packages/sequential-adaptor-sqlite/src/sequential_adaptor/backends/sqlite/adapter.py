@@ -66,8 +66,9 @@ class SQLiteAdapter(StorageAdapter):
         path = os.fspath(db_path)
         if not path or "\0" in path:
             raise ConfigurationError(f"db_path is {db_path!r}; it is the path of a file, or {IN_MEMORY}")
-        # A relative path is meant now: the process may change its directory later.
-        self._path = path if path == IN_MEMORY else os.path.abspath(path)
+        # A relative path is meant now, for the process may change its directory later; and SQLite follows links, so
+        # that the log lies beside the file itself.
+        self._path = path if path == IN_MEMORY else os.path.realpath(path)
         self._durability = durability
         self._turns = Turns(self._path, self.patience)
         self._thread = Thread(self._path, type(self).__name__, self.patience, self._turns.close)
@@ -214,6 +215,15 @@ class SQLiteAdapter(StorageAdapter):
 
     # ---- for people
 
+    async def list_task_functions(self) -> list[str]:
+        return await self._names(keeping.IDENTIFIERS)
+
+    async def list_keystore(self) -> list[str]:
+        return await self._names(keeping.KEYS)
+
+    async def delete_task_run(self, id: str) -> bool:
+        return await self._writer.run(keeping.delete_run(names.check_run_id(id)))
+
     async def diagnose(self, *, thorough: bool = False) -> list[str]:
         """What is wrong with the file or with SQLite, a sentence each; ``thorough`` reads the whole file for damage."""
         self._thread.check()
@@ -228,6 +238,9 @@ class SQLiteAdapter(StorageAdapter):
         table = TABLES[record]
         row = await self._thread.read(lambda connection: connection.execute(table.get, (id,)).fetchone())
         return None if row is None else table.load(row)
+
+    async def _names(self, text: str) -> list[str]:
+        return [name for (name,) in await self._thread.read(lambda connection: connection.execute(text).fetchall())]
 
     async def _page(self, query: Query[Run]) -> Page[Run]:
         text, bound = select(query)

@@ -18,8 +18,7 @@ from sequential_adaptor.storage import Claim
 _UNENDED_DUE: Final = f"due_at IS NOT NULL AND {UNENDED}"
 _FREE: Final = "(lease_expires_at IS NULL OR lease_expires_at <= ?)"
 _DUE: Final = f"{_UNENDED_DUE} AND due_at <= ? AND {_FREE}"
-# The plus keeps the index of due times out of it: what is asked for by id is found by id.
-_DUE_AMONG: Final = f"+due_at <= ? AND {UNENDED} AND {_FREE} AND id IN (SELECT value FROM json_each(?))"
+_DUE_AMONG: Final = f"{_DUE} AND id IN (SELECT value FROM json_each(?))"
 
 _ANY: Final = "SELECT 1 FROM stack_runs WHERE {due} LIMIT 1"
 _CLAIM: Final = (

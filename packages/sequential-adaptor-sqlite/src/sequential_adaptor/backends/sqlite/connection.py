@@ -1,7 +1,8 @@
 """One connection on a thread of its own, which runs whole transactions: one hop there and back for each.
 
-This is the only module that touches aiosqlite. Its public methods cost a hop a statement; ``Connection._execute`` runs
-any function on the connection's thread, and is what they are all made of. The range of versions in pyproject.toml and
+This is the only module that touches aiosqlite. Its public methods cost a hop a statement, and one that is under way
+when its event loop closes ends the thread. ``Connection._tx`` is the queue that they all put functions into, each with
+a future or ``None``: with ``None`` the answer is our own affair. The range of versions in pyproject.toml and
 tests/test_connection.py pin it.
 """
 
@@ -16,6 +17,7 @@ from typing import Final, TypeVar
 
 from aiosqlite import Connection
 
+from sequential_adaptor.backends.sqlite.answers import Answer, give
 from sequential_adaptor.backends.sqlite.failures import translate
 from sequential_adaptor.backends.sqlite.waiting import Patience
 from sequential_adaptor.errors import StorageClosed, StorageError
@@ -55,14 +57,25 @@ class Thread:
         self._process = os.getpid()
         _OPEN.add(self)
 
+    def post(self, function: Callable[[sqlite3.Connection], None]) -> None:
+        """Have ``function`` called with the connection, after what was posted before; it must not raise."""
+        connection = self._usable()
+        raw = connection._conn
+        connection._tx.put_nowait((None, lambda: function(raw)))
+
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What ``function`` gives for the connection. It goes on to its end where the caller is cancelled."""
-        connection = self._usable()
+        answer = Answer[T]()
+
+        def run(connection: sqlite3.Connection) -> None:
+            answer.settle(lambda: function(connection))
+            give([answer])
+
+        self.post(run)
         try:
-            found: T = await connection._execute(function, connection._conn)  # type: ignore[no-untyped-call]  # untyped
+            return await answer.future
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
-        return found
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Like :meth:`call`, and again where SQLite is busy, as it is for a moment when a file is opened or closed."""

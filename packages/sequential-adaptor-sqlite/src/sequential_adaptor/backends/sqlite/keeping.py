@@ -1,4 +1,4 @@
-"""Task functions and the keystore."""
+"""Task functions, the keystore, and what is done with the store for people."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ _CURRENT: Final = f"{_FUNCTION} ORDER BY stored DESC LIMIT 1"
 _SET: Final = "INSERT INTO keystore (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _GET: Final = "SELECT value FROM keystore WHERE key = ?"
 _DELETE: Final = "DELETE FROM keystore WHERE key = ?"
+
+IDENTIFIERS: Final = "SELECT DISTINCT identifier FROM task_functions ORDER BY identifier"
+KEYS: Final = "SELECT key FROM keystore ORDER BY key"
+_DELETE_RUN: Final = "DELETE FROM task_runs WHERE id = ?"
+_DELETE_STACK: Final = "DELETE FROM stack_runs WHERE task_run_id = ?"
 
 
 def store_function(function: TaskFunction) -> Write[None]:
@@ -53,6 +58,16 @@ def read_key(connection: sqlite3.Connection, key: str) -> Any:
 def delete_key(key: str) -> Write[bool]:
     """Forget a key; whether there was one."""
     return Write(lambda transaction: transaction.execute(_DELETE, (key,)).rowcount == 1)
+
+
+def delete_run(id: str) -> Write[bool]:
+    """Forget a run with all its stack runs; whether there was one."""
+
+    def apply(transaction: Transaction) -> bool:
+        transaction.execute(_DELETE_STACK, (id,))
+        return transaction.execute(_DELETE_RUN, (id,)).rowcount == 1
+
+    return Write(apply)
 
 
 def _run(transaction: Transaction, text: str, bound: tuple[Any, ...]) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeAlias
 
 from sequential_adaptor import values
+from sequential_adaptor.errors import InvalidValue
 from sequential_adaptor.records import (
-    INTEGER_FIELDS,
     JSON_FIELDS,
     TIME_FIELDS,
     Record,
     StackRun,
     TaskFunction,
     TaskRun,
+    check_changes,
     field_names,
     time_from_text,
     time_to_text,
@@ -45,7 +45,6 @@ class Table(Generic[Record]):
         readers = {field: _reader(record, field) for field in self.fields}
         self._written = [(place, write) for place, write in enumerate(self._writers.values()) if write is not None]
         self._read = [(place, read) for place, read in enumerate(readers.values()) if read is not None]
-        self._types = {field: _type(record, field) for field in self.fields}
 
     def row(self, record: Record, **instead: str) -> Row:
         """The record's columns; ``instead`` holds text that stands in the place of the record's own."""
@@ -72,12 +71,14 @@ class Table(Generic[Record]):
         return field in JSON_FIELDS[self.record]
 
     def compares(self, field: str, value: Any) -> bool:
-        """Whether SQLite compares the column with the value as Python compares the field: it converts between types."""
+        """Whether the field could have the value: SQLite converts others, and compares them as Python would not."""
         if value is None or self.is_payload(field):
             return True
-        if type(value) is not self._types[field] or (isinstance(value, datetime) and value.tzinfo is None):
+        try:
+            check_changes(self.record, {field: value})
+        except InvalidValue:
             return False
-        return not isinstance(value, int) or abs(value) < 2**63
+        return True
 
     def load(self, row: Sequence[Any]) -> Record:
         """The record that a row holds."""
@@ -114,12 +115,6 @@ def _reader(record: type, field: str) -> Callable[[Any], Any] | None:
     if field in JSON_FIELDS[record]:
         return values.decode
     return time_from_text if field in TIME_FIELDS[record] else None
-
-
-def _type(record: type, field: str) -> type:
-    if field in TIME_FIELDS[record]:
-        return datetime
-    return int if field in INTEGER_FIELDS[record] else str
 
 
 TASK_RUNS: Final = Table(TaskRun, "task_runs")

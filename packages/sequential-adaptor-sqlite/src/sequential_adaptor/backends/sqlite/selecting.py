@@ -58,19 +58,16 @@ def _any_of(table: Table[Any], field: str, choices: tuple[Any, ...]) -> tuple[st
 
 
 def _among(field: str, bound: list[Bound]) -> tuple[str, list[Bound]]:
-    """``field IN (...)``: a mark for each value, or for many values one JSON list, which cannot hold NUL characters."""
+    """``field IN (...)``: a mark for each value, or one list for many, so that there is no limit to their number."""
     if len(bound) <= _MOST_MARKS:
-        return f"{field} IN ({', '.join('?' * len(bound))})", list(bound)
-    odd = [value for value in bound if isinstance(value, str) and "\0" in value]
-    listed = values.encode([value for value in bound if value not in odd])
-    text = f"{field} IN (SELECT value FROM json_each(?))"
-    return (f"({text} OR {field} IN ({', '.join('?' * len(odd))}))", [listed, *odd]) if odd else (text, [listed])
+        return f"{field} IN ({', '.join('?' * len(bound))})", bound
+    return f"{field} IN (SELECT value FROM json_each(?))", [values.encode(bound)]
 
 
 def _behind(query: Query[Any], table: Table[Any], value: Any, id: str) -> tuple[str, list[Bound]]:
     """What lies behind the last row of the page before; None is before everything else."""
     field, sign = query.order_by, "<" if query.newest_first else ">"
-    last = _bound_cursor(table, field, value)
+    last, id = _bound_cursor(table, field, value, id)
     if field == "id":
         return f"id {sign} ?", [id]
     if last is None:
@@ -82,10 +79,9 @@ def _behind(query: Query[Any], table: Table[Any], value: Any, id: str) -> tuple[
     return rest, [last, id]
 
 
-def _bound_cursor(table: Table[Any], field: str, value: Any) -> Bound:
+def _bound_cursor(table: Table[Any], field: str, value: Any, id: str) -> tuple[Bound, str]:
     try:
-        if value is not None:
-            check_changes(table.record, {field: value})
-        return table.bound(field, value)
+        check_changes(table.record, {"id": id} if value is None else {"id": id, field: value})
+        return table.bound(field, value), id
     except InvalidValue as error:
         raise ConfigurationError("that is not a cursor of this store; use the one of the last page") from error

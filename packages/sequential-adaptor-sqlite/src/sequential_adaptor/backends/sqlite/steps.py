@@ -51,12 +51,16 @@ class Creation(Step):
 
     def apply(self, transaction: Transaction) -> None:
         """Store it."""
-        self.stored(transaction)
+        if transaction.execute(self._table.insert, self._row).rowcount == 0:
+            self._compare(transaction)
 
     def stored(self, transaction: Transaction) -> Any:
         """Store it, and give back what is stored then."""
-        if transaction.execute(self._table.insert, self._row).rowcount == 1:
-            return self._table.load(self._row)
+        if transaction.execute(self._table.insert, self._row).rowcount == 0:
+            return self._compare(transaction)
+        return self._table.load(self._row)
+
+    def _compare(self, transaction: Transaction) -> Any:
         stored = existing(transaction, self._table, self._record.id)
         if not is_repeat(stored, self._record):
             raise RecordExists(type(self._record).__name__, self._record.id)
@@ -86,6 +90,7 @@ class Changing(Step):
             self._check(transaction)
         if transaction.execute(self._sql, self._bound).rowcount == 0:
             self._check(transaction)
+            raise AssertionError(f"SQLite and Python compare {self._update.expect!r} in different ways")
 
     def _check(self, transaction: Transaction) -> None:
         found = existing(transaction, self._table, self._id)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 from sequential_adaptor.backends.sqlite.bell import COUNT, Bell
 from sequential_adaptor.backends.sqlite.claiming import next_due
 from sequential_adaptor.backends.sqlite.connection import Thread
 from sequential_adaptor.backends.sqlite.opening import IN_MEMORY
+from sequential_adaptor.backends.sqlite.watching import Stamp, Watch, stamp
 from sequential_adaptor.records import time_from_text
 
-_LOOK_EVERY: Final = 0.015
-_ASK_EVERY: Final = 20
-"""Looks at the file to one question to SQLite: two writes within one tick of the file system's clock look like one."""
-_APART: Final = 0.025
-"""Seconds between two returns for the sake of other processes: a busy store announces all the time."""
-
-_Stamp: TypeAlias = tuple[int, int] | None
+_LOOKS_APART: Final = 0.01
+_RETURNS_APART: Final = 0.025
+"""Seconds between two looks, and two returns, for the sake of others: a busy store is written to all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,72 +56,29 @@ class Waiter:
         """Return when there is a reason to, with the count of announcements that is known then."""
         loop = asyncio.get_running_loop()
         while True:
-            before = self._stamp()
+            before = None if self._file is None else stamp(self._file)
             news = await self._thread.read(_look)
+            looked = loop.time()
             if news.announced > known:
-                await asyncio.wait((rung,), timeout=max(0.0, self._not_before - loop.time()))
-                self._not_before = loop.time() + _APART
+                await asyncio.wait((rung,), timeout=max(0.0, self._not_before - looked))
+                self._not_before = loop.time() + _RETURNS_APART
                 return news.announced
-            until = deadline
-            if news.seconds_to_next is not None:
-                until = min(until, loop.time() + news.seconds_to_next)
+            until = deadline if news.seconds_to_next is None else min(deadline, looked + news.seconds_to_next)
             if not await self._changed(before, until, rung):
                 return known
+            await asyncio.wait((rung,), timeout=max(0.0, looked + _LOOKS_APART - loop.time()))
 
-    async def _changed(self, before: _Stamp, until: float, rung: asyncio.Future[None]) -> bool:
+    async def _changed(self, before: Stamp, until: float, rung: asyncio.Future[None]) -> bool:
         """Whether the file may have been written to; ``False`` when it is time to return whether it was or not."""
         if self._file is None:
             await asyncio.wait((rung,), timeout=max(0.0, until - asyncio.get_running_loop().time()))
             return False
-        watch = _Watch(rung, until, lambda: self._stamp() != before)
+        watch = Watch(self._file, before, until)
         try:
-            return await watch.changed
+            await asyncio.wait((rung, watch.changed), return_when=asyncio.FIRST_COMPLETED)
+            return not rung.done() and watch.changed.result()
         finally:
             watch.stop()
-
-    def _stamp(self) -> _Stamp:
-        if self._file is None:
-            return None
-        try:
-            found = os.stat(self._file)
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
-
-
-class _Watch:
-    """Looks at something again and again, by a bare timer of the event loop: waking a task costs far more."""
-
-    def __init__(self, rung: asyncio.Future[None], until: float, look: Callable[[], bool]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.changed: asyncio.Future[bool] = self._loop.create_future()
-        self._rung = rung
-        self._until = until
-        self._look = look
-        self._looks = 0
-        self._timer = self._loop.call_soon(self._tick)
-        rung.add_done_callback(self._end)
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._timer.cancel()
-        self._rung.remove_done_callback(self._end)
-
-    def _end(self, _: object = None) -> None:
-        if not self.changed.done():
-            self.changed.set_result(False)
-
-    def _tick(self) -> None:
-        self._looks += 1
-        left = self._until - self._loop.time()
-        if self.changed.done():
-            return
-        if self._look() or self._looks > _ASK_EVERY:
-            self.changed.set_result(True)
-        elif left <= 0:
-            self._end()
-        else:
-            self._timer = self._loop.call_later(min(left, _LOOK_EVERY), self._tick)
 
 
 def _look(connection: sqlite3.Connection) -> News:
