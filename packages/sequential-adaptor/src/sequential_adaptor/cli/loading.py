@@ -12,7 +12,7 @@ from sequential_adaptor.errors import PluginError, UnknownName, nearest
 SECTIONS: tuple[tuple[str, Sequence[str]], ...] = (
     ("Begin", ("demo", "init", "new")),
     ("Run tasks", ("run", "publish", "submit", "work", "send", "cancel")),
-    ("Look", ("list", "show", "history", "describe")),
+    ("Look", ("list", "show", "history", "describe", "flow")),
     ("Keep house", ("keystore", "delete", "config", "doctor")),
 )
 OURS = frozenset(name for _, section in SECTIONS for name in section)

@@ -26,7 +26,7 @@ _SHARE = click.FloatRange(0, 1)
 @lease_option(2.0)
 @shared_options
 @click.pass_context
-def command(context: click.Context, **options: Any) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Carry tasks through with real workers, kill them at random, and look at what is left.
 
     The service that the tasks call is late, fails, answers twice or not at all. Reported is what was lost, stuck, done
