@@ -20,7 +20,7 @@ from sequential_adaptor.backends.folder import FolderAdapter
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Change, Claim, Create, Update
 
-STEPS = 500
+STEPS = 960
 SIDE_BY_SIDE = 32
 
 

@@ -190,33 +190,39 @@ def check_record(record: TaskRun | StackRun | TaskFunction) -> None:
 def check_changes(record: type, changes: Mapping[str, Any]) -> None:
     """Raise :class:`UnknownField` or :class:`InvalidValue` for changes that no backend would store."""
     check_fields(record, changes)
+    kinds = _kinds(record)
     for name, value in changes.items():
-        if name in JSON_FIELDS[record]:
+        wanted = kinds[name]
+        if wanted is None:
             values.check(value, f"$.{name}")
         elif value is None:
             if name not in _nullable(record):
                 raise InvalidValue(f"$.{name}", "None is not allowed here")
+        elif type(value) is not wanted:
+            raise InvalidValue(f"$.{name}", f"{value!r} is {type(value).__name__}, not {wanted.__name__}")
         else:
-            _check_scalar(record, name, value)
+            _check_scalar(name, value)
 
 
-def _check_scalar(record: type, name: str, value: object) -> None:
-    wanted: type = str
-    if name in TIME_FIELDS[record]:
-        wanted = datetime
-    elif name in INTEGER_FIELDS[record]:
-        wanted = int
-    if type(value) is not wanted:
-        raise InvalidValue(f"$.{name}", f"{value!r} is {type(value).__name__}, not {wanted.__name__}")
-    if isinstance(value, datetime):
-        check_time(value, f"$.{name}")
-    elif isinstance(value, int):
-        if not 0 <= value < 2**53:
-            raise InvalidValue(f"$.{name}", f"{value} is not a count (0 to 2**53 - 1)")
-    else:
+@cache
+def _kinds(record: type) -> Mapping[str, type[Any] | None]:
+    """The type that each field's values have; ``None`` for JSON."""
+    kinds: dict[str, type[Any] | None] = dict.fromkeys(field_names(record), str)
+    kinds.update(dict.fromkeys(TIME_FIELDS[record], datetime))
+    kinds.update(dict.fromkeys(INTEGER_FIELDS[record], int))
+    kinds.update(dict.fromkeys(JSON_FIELDS[record]))
+    return MappingProxyType(kinds)
+
+
+def _check_scalar(name: str, value: object) -> None:
+    if isinstance(value, str):
         values.check(value, f"$.{name}")
-        if "\0" in str(value):  # no database keeps it in a text column; in JSON text it is escaped
+        if "\0" in value:  # no database keeps it in a text column; in JSON text it is escaped
             raise InvalidValue(f"$.{name}", "U+0000 is not kept in plain text fields")
+    elif isinstance(value, datetime):
+        check_time(value, f"$.{name}")
+    elif isinstance(value, int) and not 0 <= value < 2**53:
+        raise InvalidValue(f"$.{name}", f"{value} is not a count (0 to 2**53 - 1)")
 
 
 def check_time(value: datetime, path: str) -> None:

@@ -272,11 +272,17 @@ async def test_questions_about_cold_runs_are_answered_like_any(
             run(number, runner=text, status=["failed", "running"][number % 2], result=number % 4, version=str(number))
         )
     questions: list[dict[str, object]] = [
-        *({"filter": {"runner": text}} for text in ("a", 'é"\\', "running", "none")),
+        {"filter": {"runner": "a"}},
+        {"filter": {"runner": 'é"\\'}},
+        {"filter": {"runner": "running"}},
+        {"filter": {"runner": "none"}},
         {"filter": {"status": ["failed", "completed"], "runner": ["a", "running"]}},
         {"filter": {"result": [1, 2]}},
         {"filter": {"parent_stack_run_id": None, "id": ["run-3", "run-5", "none"]}},
-        *({"order_by": name, "newest_first": True} for name in ("runner", "version", "ended_at", "created_at")),
+        {"order_by": "runner", "newest_first": True},
+        {"order_by": "version", "newest_first": True},
+        {"order_by": "ended_at", "newest_first": True},
+        {"order_by": "created_at", "newest_first": True},
     ]
 
     async def answers() -> list[list[str]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import stat
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from sequential_adaptor.backends.folder import FolderAdapter
+from sequential_adaptor.backends.folder import FolderAdapter, keeper
 from sequential_adaptor.backends.folder.paths import Paths
 from sequential_adaptor.errors import InvalidId, StorageDamaged
 from sequential_adaptor.records import StackRun, TaskRun, version_of
@@ -38,6 +39,29 @@ async def test_files_are_there_within_a_second(adapter: FolderAdapter, base: Pat
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     assert json.loads((base / "runs/run-1.json").read_text("utf-8"))["run"]["input"] == {"b": 1, "a": ["é", None]}
+
+
+async def test_files_that_cannot_be_written_are_tried_again(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is full for files only holds up no commit; the log says so, and they are there when it has room."""
+    monkeypatch.setattr(keeper, "AGAIN", 0.05)
+    disk, failures = adapter._use().store.disk, iter(range(3))
+    working = disk.replace_all
+
+    def failing(files: Mapping[Path, bytes], *, sync: bool) -> None:
+        if next(failures, None) is not None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        working(files, sync=sync)
+
+    monkeypatch.setattr(disk, "replace_all", failing)
+    await adapter.create_task_run(RUN)
+    for _ in range(300):
+        if (base / "runs/run-1.json").exists():
+            break
+        await asyncio.sleep(0.02)
+    assert (base / "runs/run-1.json").exists()
+    assert caplog.text.count("No space left") == 3
 
 
 async def test_what_a_file_looks_like(base: Path) -> None:
@@ -92,7 +116,7 @@ async def test_what_a_store_is_made_of(base: Path) -> None:
         *("functions/task.a.py", "functions/task.a.json", f"functions/task.a.versions/{stored.version[:16]}.py"),
     }
     assert (base / "functions/task.a.py").read_bytes() == b"x = 1\r\n"
-    assert "/.store/" in (base / ".gitignore").read_text()
+    assert {"/.store/", "/keystore/"} <= set((base / ".gitignore").read_text().splitlines())
 
 
 @pytest.mark.parametrize(
@@ -122,6 +146,22 @@ async def test_a_record_edited_by_hand_is_refused(base: Path, checkpoint: Checkp
             if not (where.startswith("runs") and other.startswith("runs")):
                 await reads[other]()
         assert await adapter.get_task_run("run-2") is not None
+
+
+async def test_an_edit_of_a_run_that_moves_on_is_not_lost_in_silence(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file is a view of the journal then, and written anew; the log says that somebody had edited it."""
+    await adapter.create_task_run(RUN)
+    await checkpoint(adapter)
+    await adapter.update_task_run("run-1", metadata=1)
+    path = base / "runs/run-1.json"
+    path.write_text(path.read_text("utf-8").replace("task", "tusk"), "utf-8")
+    await checkpoint(adapter)
+    assert f"{path} was edited" in caplog.text
+    found = await adapter.get_task_run("run-1")
+    assert found is not None
+    assert (found.task_identifier, found.metadata) == ("task", 1)
 
 
 async def test_damage_to_one_run_does_not_stop_work_on_others(

@@ -7,8 +7,9 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -65,6 +66,11 @@ class FragileDisk(Disk):
                 if _grows(path):
                     self._grown[path] = data
 
+    def remove(self, path: Path) -> bool:
+        with self._lock:
+            self._before.setdefault(path, path.read_bytes() if path.exists() else None)
+            return super().remove(path)
+
     def lose_power(self, base: Path, copy: Path, chance: random.Random) -> None:
         """Leave in ``copy`` what may be found when the power is back."""
         with self._lock:
@@ -101,22 +107,42 @@ def _mixed(now: bytes, safe: bytes, chance: random.Random) -> bytes:
     return b"".join((now if chance.random() < 0.5 else safe)[part] for part in parts)
 
 
+GOING, GONE = -2, -1
+Crash: TypeAlias = tuple[Path, dict[str, int]]
+
+
 async def commit_for_ever(adapter: FolderAdapter, name: str, acknowledged: dict[str, int]) -> None:
-    """Runs of three calls, one after the other."""
+    """Runs of three calls, one after the other, and one beside them that goes on; some are deleted a little later."""
+    await create(adapter, f"{name}-steady", acknowledged)
     for number in range(100_000):
         id = f"{name}-{number}"
-        await adapter.commit([Create(TaskRun(id=id, task_identifier="t", input="x" * 300, metadata=0))], id=id)
-        acknowledged[id] = 0
+        await create(adapter, id, acknowledged)
         for step in range(1, 4):
-            call = StackRun(id=f"{id}.{step}", task_run_id=id, operation="a", result=["y" * 300, step])
-            await adapter.commit([Create(call), Update(TaskRun, id, {"metadata": step})], id=f"{id}.{step}")
-            acknowledged[id] = step
+            await move_on(adapter, id, step, acknowledged)
+        await move_on(adapter, f"{name}-steady", number + 1, acknowledged)
+        if number % 4 == 3:
+            old = f"{name}-{number - 2}"
+            acknowledged[old] = GOING
+            assert await adapter.delete_task_run(old)
+            acknowledged[old] = GONE
+
+
+async def create(adapter: FolderAdapter, id: str, acknowledged: dict[str, int]) -> None:
+    await adapter.commit([Create(TaskRun(id=id, task_identifier="t", input="x" * 300, metadata=0))], id=id)
+    acknowledged[id] = 0
+
+
+async def move_on(adapter: FolderAdapter, id: str, step: int, acknowledged: dict[str, int]) -> None:
+    call = StackRun(id=f"{id}.{step}", task_run_id=id, operation="a", result=["y" * 300, step])
+    await adapter.commit([Create(call), Update(TaskRun, id, {"metadata": step})], id=f"{id}.{step}")
+    acknowledged[id] = step
 
 
 async def check(base: Path, acknowledged: dict[str, int]) -> None:
     async with FolderAdapter(base) as adapter:
         found = {run.id: run for run in await adapter.query_task_runs()}
-        assert acknowledged.keys() <= found.keys()
+        assert {id for id, step in acknowledged.items() if step >= 0} <= found.keys()
+        assert not {id for id, step in acknowledged.items() if step == GONE} & found.keys()
         for id, run in found.items():
             calls = await adapter.query_stack_runs({"task_run_id": id})
             assert run.metadata >= acknowledged.get(id, 0)
@@ -125,30 +151,57 @@ async def check(base: Path, acknowledged: dict[str, int]) -> None:
         assert len(await adapter.query_task_runs()) == len(found)
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_what_was_acknowledged_is_there(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    """While runs are created and moved on, files written, the journal cut and the index rewritten."""
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stores on fragile disks, which save and cut all the time."""
     monkeypatch.setattr(keeper, "SEGMENT", 15_000)
     monkeypatch.setattr(keeper, "DELAY", 0.005)
     monkeypatch.setattr(store, "Disk", FragileDisk)
+    yield
+    monkeypatch.undo()
+
+
+async def crashes(adapter: FolderAdapter, base: Path, copies: Path, chance: random.Random) -> list[Crash]:
+    """What is left after each of a dozen power losses, and what was acknowledged by then."""
+    acknowledged: dict[str, int] = {}
+    disk = FragileDisk.made
+    lanes = [asyncio.ensure_future(commit_for_ever(adapter, name, acknowledged)) for name in "abcd"]
+    found = []
+    for number in range(12):
+        await asyncio.sleep(chance.random() / 8)
+        known = dict(acknowledged)
+        await asyncio.to_thread(disk.lose_power, base, copies / f"{number}", chance)
+        for id, step in acknowledged.items():
+            if step < 0 <= known.get(id, GOING):
+                known[id] = GOING  # it was deleted while the power went
+        found.append((copies / f"{number}", known))
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.gather(*lanes, return_exceptions=True)
+    assert len(acknowledged) > 20
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("fragile")
+async def test_what_was_acknowledged_is_there(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """While runs are created, moved on and deleted, files written, the journal cut and the index rewritten."""
     if seed % 2:
         monkeypatch.setattr(index, "_SLACK", -1_000_000)  # write it anew each time
-    chance, acknowledged = random.Random(seed), dict[str, int]()
     async with FolderAdapter(base) as adapter:
-        disk = FragileDisk.made
-        lanes = [asyncio.ensure_future(commit_for_ever(adapter, f"{name}", acknowledged)) for name in "abcd"]
-        crashes = []
-        for number in range(12):
-            await asyncio.sleep(chance.random() / 8)
-            known = dict(acknowledged)
-            await asyncio.to_thread(disk.lose_power, base, tmp_path / f"{number}", chance)
-            crashes.append((tmp_path / f"{number}", known))
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
-        assert len(acknowledged) > 20
+        found = await crashes(adapter, base, tmp_path, random.Random(seed))
     monkeypatch.undo()
-    for copy, known in crashes:
+    for copy, known in found:
         await check(copy, known)
+
+
+@pytest.mark.usefixtures("fragile")
+async def test_without_sync_each_commit_is_whole(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`durability="process"`: a power loss may take the last commits, never a half of one, and never the store."""
+    async with FolderAdapter(base, durability="process") as adapter:
+        found = await crashes(adapter, base, tmp_path, random.Random(9))
+    monkeypatch.undo()
+    for copy, _ in found:
+        await check(copy, {})

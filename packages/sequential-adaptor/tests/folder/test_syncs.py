@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,11 @@ from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Create, Update
 
 FRAME = StackRun(id="run-1", task_run_id="run-1", status="in_progress")
+
+
+def slow(sync: Callable[[int], None], fd: int) -> None:
+    time.sleep(0.4)
+    sync(fd)
 
 
 def call(number: int) -> StackRun:
@@ -111,13 +118,7 @@ async def test_the_event_loop_goes_on_during_a_sync(adapter: FolderAdapter, monk
     """A slow disk holds up the commit, and nothing else: the loop runs, and reads see what was there before."""
     await adapter.create_task_run(TaskRun(id="run-1", task_identifier="t", metadata="before"))
     disk = adapter._use().store.disk
-    fast = disk.sync_data
-
-    def slow(fd: int) -> None:
-        time.sleep(0.4)
-        fast(fd)
-
-    monkeypatch.setattr(disk, "sync_data", slow)
+    monkeypatch.setattr(disk, "sync_data", partial(slow, disk.sync_data))
     commit = asyncio.ensure_future(adapter.commit([Update(TaskRun, "run-1", {"metadata": "after"})], id="c"))
     longest, last = 0.0, time.perf_counter()
     while not commit.done():
@@ -137,7 +138,7 @@ async def test_processes_sync_side_by_side(base: Path, monkeypatch: pytest.Monke
     async with FolderAdapter(base) as one, FolderAdapter(base) as two:
         for adapter in (one, two):
             disk = adapter._use().store.disk
-            monkeypatch.setattr(disk, "sync_data", lambda fd, fast=disk.sync_data: (time.sleep(0.4), fast(fd))[1])
+            monkeypatch.setattr(disk, "sync_data", partial(slow, disk.sync_data))
         began = time.perf_counter()
         await asyncio.gather(one.commit([Create(call(1))], id="c-1"), two.commit([Create(call(2))], id="c-2"))
         assert 0.4 < time.perf_counter() - began < 0.75
@@ -162,6 +163,8 @@ async def test_a_failed_sync_refuses_everything_after_it(
     for _ in range(2):
         with pytest.raises(StorageError, match="open it again"):
             await adapter.update_task_run("run-1", metadata=2)
+        with pytest.raises(StorageError, match="open it again"):
+            await adapter.get_task_run("run-1")
     await adapter.close()
     async with FolderAdapter(base) as again:
         await again.update_task_run("run-1", metadata=3)

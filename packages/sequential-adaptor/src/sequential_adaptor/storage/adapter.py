@@ -164,8 +164,8 @@ class StorageAdapter(ABC):
     async def wait_for_work(self, timeout: float) -> None:
         """Return early when there may be work, or after ``timeout`` seconds.
 
-        A commit that makes a stack run due, or wakes a frame, by whatever process, is noticed within some 10 ms where the
-        store allows it; one that makes nothing due need not be, and costs those who work less if it is not.
+        A commit that makes a stack run due, or wakes a frame, by whatever process, is noticed within some 10 ms where
+        the store allows it; one that makes nothing due need not be, and costs those who work less if it is not.
         """
         await self._single_process.wait_for_work(timeout)
 

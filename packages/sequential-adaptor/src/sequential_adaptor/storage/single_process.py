@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sequential_adaptor import values
+from sequential_adaptor import ids, values
 from sequential_adaptor.errors import ClaimLost, Conflict, RecordExists, RecordNotFound
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, check_fields
@@ -130,7 +130,7 @@ class _Draft:
         self._changed: dict[tuple[type, str], dict[str, Any]] = {}
 
     async def read(self, record: type, id: str) -> Any:
-        key = (record, id)
+        key = (record, ids.check_run_id(id) if record is TaskRun else ids.check_stack_run_id(id))
         if key not in self._seen:
             get = self._adapter.get_task_run if record is TaskRun else self._adapter.get_stack_run
             self._seen[key] = await get(id)

@@ -23,7 +23,7 @@ from sequential_adaptor.backends.folder.preparing import (
     set_step,
     steps_of,
 )
-from sequential_adaptor.backends.folder.requests import Beat, Claiming, Write
+from sequential_adaptor.backends.folder.requests import Beat, Claiming, Delete, Write
 from sequential_adaptor.backends.folder.rows import Kind, Row, unseal
 from sequential_adaptor.backends.folder.service import Service
 from sequential_adaptor.errors import ConfigurationError, StorageClosed, StorageError
@@ -41,18 +41,20 @@ _log = logging.getLogger("sequential_adaptor.folder")
 class FolderAdapter(StorageAdapter):
     """Records in a folder of readable files, shared by any number of processes on one machine.
 
-    - A commit is one line in an append-only journal; one ``fdatasync`` is its moment. Commits made side by side share
-      one.
-    - A second later, and on ``close()``, the same is in readable JSON files: one for a run, its calls beside it. Task
-      functions are real ``.py`` files, and editing one makes a new version. Run files carry a checksum: an edited one
-      is refused with :class:`StorageDamaged`.
+    - A commit is one line in an append-only journal; one ``fdatasync`` is its moment. Those made side by side in a
+      process share one, and the syncs of several processes overlap.
+    - At most a second later, and on ``close()``, the same is in readable JSON files: one for a run, its calls beside
+      it. They carry checksums: one that was edited is refused with :class:`StorageDamaged`. Task functions are real
+      ``.py`` files, and editing one makes a new version.
+    - Made to be kept in git: journal and keystore are ignored there. After a clone, or when run files came by ``git
+      pull``, delete ``.store``: its index is made again from the files.
     - ``durability="power"``: what was acknowledged survives a power loss. ``"process"``: it survives the death of every
-      process, and a power loss may take the last seconds (never the middle).
+      process, and a power loss may take the last commits, never a half of one.
     - After a killed process an unfinished last line is wiped away; any other damage to the journal is reported with
       file and byte (:class:`StorageDamaged`), never skipped. A full disk raises :class:`StorageError`, and the store
-      goes on when there is room again.
-    - Network file systems (NFS, SMB, Ceph, sshfs, ...) are refused with :class:`ConfigurationError`: several machines
-      cache on their own there, and locks depend on a server. 9p, virtiofs and other FUSE mounts are warned about in
+      goes on when there is room again. A failed sync does too, and the store has to be opened again.
+    - Network file systems (NFS, SMB, Ceph, sshfs, ...) are refused with :class:`ConfigurationError`: each machine
+      caches on its own there, and locks depend on a server. 9p, virtiofs and other FUSE mounts are warned about in
       the log.
     """
 
@@ -137,7 +139,7 @@ class FolderAdapter(StorageAdapter):
     ) -> Page[TaskRun]:
         query = Query.make(TaskRun, filter, limit=limit, order_by=order_by, newest_first=newest_first, cursor=cursor)
         store = (await self._current()).store
-        return await asyncio.to_thread(answers.task_runs, store, query)
+        return await asyncio.to_thread(store.reading, lambda: answers.task_runs(store, query))
 
     # ---- frames and calls
 
@@ -170,12 +172,12 @@ class FolderAdapter(StorageAdapter):
         asked = answers.groups_asked(store, query)
         if len(asked) <= 1 and all(map(store.state.is_at_hand, asked)):
             return answers.stack_runs(store, query, asked)
-        return await asyncio.to_thread(answers.stack_runs, store, query, asked)
+        return await asyncio.to_thread(store.reading, lambda: answers.stack_runs(store, query, asked))
 
     async def get_pending_stack_runs(self) -> list[StackRun]:
         store = (await self._current()).store
         now = await self.now()
-        return await asyncio.to_thread(answers.pending_calls, store, now)
+        return await asyncio.to_thread(store.reading, lambda: answers.pending_calls(store, now))
 
     # ---- task functions
 
@@ -249,7 +251,19 @@ class FolderAdapter(StorageAdapter):
 
     async def wait_for_work(self, timeout: float) -> None:
         service = self._use()
-        await service.bell.wait(timeout, lambda: self._service is None or service.look())
+        await service.bell.wait(timeout, lambda: 0.0 if self._service is None else service.look())
+
+    # ---- for people
+
+    async def list_task_functions(self) -> list[str]:
+        return await asyncio.to_thread(self._use().store.paths.identifiers)
+
+    async def list_keystore(self) -> list[str]:
+        return await asyncio.to_thread(self._use().store.paths.keys)
+
+    async def delete_task_run(self, id: str) -> bool:
+        found: bool = await self._use().writer.perform(Delete(ids.check_run_id(id)))
+        return found
 
     # ---- how it is done
 
@@ -267,7 +281,7 @@ class FolderAdapter(StorageAdapter):
         with service.store.state.lock:
             if service.store.state.is_at_hand(run_id):
                 return find(service)
-        return await asyncio.to_thread(self._find, service, find)
+        return await asyncio.to_thread(service.store.reading, lambda: self._find(service, find))
 
     def _find(self, service: Service, find: Callable[[Service], _T]) -> _T:
         with service.store.state.lock:

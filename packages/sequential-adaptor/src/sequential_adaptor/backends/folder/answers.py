@@ -8,12 +8,12 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sequential_adaptor.backends.folder.listings import Listing, created_of, has_unended, id_of, run_of
+from sequential_adaptor.backends.folder.listings import Listing, creation_of, has_unended, in_line, run_of
 from sequential_adaptor.backends.folder.record_files import read_group
 from sequential_adaptor.backends.folder.rows import Row, payload_text, root_of, unseal
 from sequential_adaptor.backends.folder.store import Store
 from sequential_adaptor.lifecycles import STACK_RUN
-from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, time_from_text
+from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, time_to_text
 from sequential_adaptor.storage.queries import Page, Query
 from sequential_adaptor.storage.single_process import is_due
 
@@ -26,13 +26,12 @@ def matches(where: Mapping[str, tuple[Any, ...]], row: Row) -> bool:
     return all((payload_text(row, name) if name in payloads else getattr(row, name)) in where[name] for name in where)
 
 
-def _is_behind(query: Query[Run], key: Any) -> bool:
-    """Whether a key comes after the page before."""
+def _last_key(query: Query[Run]) -> tuple[tuple[bool, Any], str] | None:
+    """The key of the last record of the page before."""
     if query.after is None:
-        return True
+        return None
     value, id = query.after
-    last = ((False, 0) if value is None else (True, value), id)
-    return bool(key < last if query.newest_first else key > last)
+    return ((False, 0) if value is None else (True, value), id)
 
 
 # ---- runs
@@ -43,41 +42,70 @@ def task_runs(store: Store, query: Query[TaskRun]) -> Page[TaskRun]:
     wanted = None if query.limit is None else query.limit + 1
     found = islice((row for row in _in_order(store, query) if matches(query.where, row)), wanted)
     page = query.page(list(found))
-    return Page((unseal(_whole(store, row)) for row in page), page.cursor)
+    whole = (_whole(store, row) for row in page)
+    return Page((unseal(row) for row in whole if row is not None), page.cursor)
 
 
 def _in_order(store: Store, query: Query[TaskRun]) -> Iterator[TaskRun]:
     """The runs behind the page before; with payloads where the filter names one."""
     needs_files = not JSON_FIELDS[TaskRun].isdisjoint(query.where)
-    for key, found in sorted(_keys(store, query), key=itemgetter(0), reverse=query.newest_first):
-        if _is_behind(query, key):
+    by_creation = query.order_by == "created_at"
+    last = _creation_cursor(query) if by_creation else _last_key(query)
+    keyed = _keyed_by_creation(store, query) if by_creation else _keyed(store, query)
+    for key, found in sorted(keyed, key=itemgetter(0), reverse=query.newest_first):
+        if last is None or (key < last if query.newest_first else key > last):
             row = run_of(found) if isinstance(found, bytes) else found
+            if row is not None and needs_files:
+                row = _whole(store, row)
             if row is not None:
-                yield _whole(store, row) if needs_files else row
+                yield row
 
 
-def _keys(store: Store, query: Query[TaskRun]) -> Iterator[tuple[Any, TaskRun | bytes]]:
-    """What the order compares, and the row of each run, or its line of the index."""
+def _keyed(store: Store, query: Query[TaskRun]) -> list[tuple[Any, TaskRun | bytes]]:
+    """What the order compares, and the row of each run."""
+    runs, lines = _candidates(store, query)
+    found = [*runs, *(run for line in lines if (run := run_of(line)) is not None)]
+    return [(query.key(run), run) for run in found]
+
+
+def _keyed_by_creation(store: Store, query: Query[TaskRun]) -> list[tuple[Any, TaskRun | bytes]]:
+    """The same for the usual order, which needs no more of a line of the index than its beginning."""
+    runs, lines = _candidates(store, query)
+    found: list[tuple[Any, TaskRun | bytes]] = [(creation_of(line), line) for line in lines]
+    return [*found, *((_creation_key(run.created_at, run.id), run) for run in runs)]
+
+
+def _creation_key(created_at: datetime | None, id: str) -> tuple[bytes, bytes]:
+    return b"" if created_at is None else time_to_text(created_at).encode("ascii"), id.encode("ascii")
+
+
+def _creation_cursor(query: Query[TaskRun]) -> tuple[bytes, bytes] | None:
+    return None if query.after is None else _creation_key(*query.after)
+
+
+def _candidates(store: Store, query: Query[TaskRun]) -> tuple[list[TaskRun], list[bytes]]:
+    """Rows of the warm runs, and lines of the cold ones."""
     state = store.state
     with state.lock:
         ids = list(query.where["id"]) if "id" in query.where else state.run_ids()
-        groups = [group for id in ids if (group := state.warm.get(id)) is not None]
+        runs = [group.run for id in ids if (group := state.warm.get(id)) is not None and group.run is not None]
         lines = [line for id in ids if id not in state.warm and (line := state.listings.get(id)) is not None]
-    for group in groups:
-        if group.run is not None:
-            yield query.key(group.run), group.run
-    for line in lines:
-        if query.order_by == "created_at":  # no need to read the rest of each line
-            created = created_of(line)
-            if created:
-                yield ((True, time_from_text(created)), id_of(line)), line
-        elif (run := run_of(line)) is not None:
-            yield query.key(run), run
+    for texts in _texts_in_lines(query.where):
+        lines = [line for line in lines if any(text in line for text in texts)]
+    return runs, lines
 
 
-def _whole(store: Store, row: TaskRun) -> TaskRun:
+def _texts_in_lines(where: Mapping[str, tuple[Any, ...]]) -> Iterator[list[bytes]]:
+    """Texts one of which is in every line of the index that can match: quicker to look for than to read the line."""
+    for name, choices in where.items():
+        if name not in JSON_FIELDS[TaskRun] and all(isinstance(choice, str) for choice in choices):
+            yield [in_line(choice) for choice in choices]
+
+
+def _whole(store: Store, row: TaskRun) -> TaskRun | None:
+    """The row with its payloads; ``None`` where the run was deleted meanwhile."""
     with store.state.lock:
-        return store.state.task_run(row.id) or row
+        return store.state.task_run(row.id)
 
 
 # ---- stack runs
@@ -89,7 +117,10 @@ def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Pag
         _by_id(store, query.where["id"]) if "id" in query.where else (row for id in runs for row in _rows(store, id))
     )
     rows = sorted((row for row in found if matches(query.where, row)), key=query.key, reverse=query.newest_first)
-    page = query.page([row for row in rows if _is_behind(query, query.key(row))])
+    last = _last_key(query)
+    if last is not None:
+        rows = [row for row in rows if (query.key(row) < last if query.newest_first else query.key(row) > last)]
+    page = query.page(rows)
     return Page(map(unseal, page), page.cursor)
 
 

@@ -65,6 +65,14 @@ class Disk:
                 path.unlink(missing_ok=True)
             raise
 
+    def remove(self, path: Path) -> bool:
+        """Take a file away; say whether there was one."""
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
     def _write(self, path: Path, data: bytes, sync: bool) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         try:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from sequential_adaptor.backends.folder.entries import Entry, Op, whole
+from sequential_adaptor.backends.folder.entries import Entry, Op, deletion, whole
 from sequential_adaptor.backends.folder.rows import Kind, Row, changed, unseal
 from sequential_adaptor.backends.folder.state import State
 from sequential_adaptor.errors import ClaimLost, RecordExists, RecordNotFound, StorageDamaged
 from sequential_adaptor.lifecycles import STACK_RUN
-from sequential_adaptor.records import JSON_FIELDS, StackRun
+from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun
 from sequential_adaptor.storage.changes import Claim, Update, Wake
 from sequential_adaptor.storage.filling import changed_record, is_repeat
 from sequential_adaptor.storage.single_process import check_expectations, holds, is_due
@@ -48,7 +48,8 @@ class Draft:
     def __init__(self, state: State, now: datetime) -> None:
         self._state = state
         self.now = now
-        self._rows: dict[tuple[Kind, str], Row] = {}
+        self._rows: dict[tuple[Kind, str], Row | None] = {}
+        self._deleted: set[str] = set()
         self._changes: dict[tuple[Kind, str], Row] = {}
         self._commits: set[str] = set()
         self._entry = Entry()
@@ -120,6 +121,16 @@ class Draft:
         self._change(after, ("due_at", "wakes", "updated_at"))
         return after
 
+    def delete(self, run_id: str) -> bool:
+        """Forget a run and all that belongs to it; say whether there was such a run."""
+        found = self._find(TaskRun, run_id) is not None
+        rows = {key: None for key, row in self._rows.items() if row is not None and _group(row) == run_id}
+        if found or rows or self._state.has(run_id):
+            self._rows.update(rows)
+            self._deleted.add(run_id)
+            self._entry.ops.append(deletion(run_id))
+        return found
+
     # ---- claims
 
     def claim(self, worker: str, limit: int, lease: float, ids: Collection[str] | None) -> list[StackRun]:
@@ -179,7 +190,11 @@ class Draft:
 
     def _find(self, kind: Kind, id: str) -> Row | None:
         key = (kind, id)
-        return self._changes.get(key) or self._rows.get(key) or self._state.row(kind, id)
+        for rows in (self._changes, self._rows):
+            if key in rows:
+                return rows[key]
+        row = self._state.row(kind, id)
+        return None if row is None or _group(row) in self._deleted else row
 
     def _existing(self, kind: Kind, id: str) -> Row:
         row = self._find(kind, id)
@@ -188,13 +203,16 @@ class Draft:
         return row
 
     def _store(self, row: Row) -> Row:
-        group = row.task_run_id if isinstance(row, StackRun) else row.id
-        self._entry.ops.append(whole(row, group))
+        self._entry.ops.append(whole(row, _group(row)))
         self._changes[type(row), row.id] = row
         return row
 
     def _change(self, row: Row, names: Collection[str]) -> None:
-        group = row.task_run_id if isinstance(row, StackRun) else row.id
         fields = {name: getattr(row, name) for name in names}
-        self._entry.ops.append(Op(type(row), group, row.id, fields, False))
+        self._entry.ops.append(Op(type(row), _group(row), row.id, fields, False))
         self._changes[type(row), row.id] = row
+
+
+def _group(row: Row) -> str:
+    """The run whose files hold a row."""
+    return row.task_run_id if isinstance(row, StackRun) else row.id

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sequential_adaptor.backends.folder.rows import Kind, Row
+from sequential_adaptor.errors import StorageError
 from sequential_adaptor.records import (
     JSON_FIELDS,
     TIME_FIELDS,
@@ -25,13 +26,14 @@ from sequential_adaptor.records import (
 )
 
 _KINDS: Mapping[str, Kind] = {"TaskRun": TaskRun, "StackRun": StackRun}
+_NAMES: Mapping[Kind, frozenset[str]] = {kind: frozenset(field_names(kind)) for kind in _KINDS.values()}
 _dump = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 class Op(NamedTuple):
     """Fields of one record: all that are not ``None`` where it is ``whole``, else those that changed.
 
-    ``group`` is the run whose files hold the record.
+    ``group`` is the run whose files hold the record. A whole record without any field is the end of the group.
     """
 
     kind: Kind
@@ -39,6 +41,11 @@ class Op(NamedTuple):
     id: str
     fields: Mapping[str, Any]
     whole: bool
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it takes the whole group away."""
+        return self.whole and not self.fields
 
 
 @dataclass(slots=True)
@@ -69,6 +76,11 @@ class Entry:
         return cls(found["id"], ops)
 
 
+def deletion(group: str) -> Op:
+    """The op that forgets a run and all that belongs to it."""
+    return Op(TaskRun, group, group, {}, True)
+
+
 def whole(row: Row, group: str) -> Op:
     """The op that stores a row in full."""
     kind = type(row)
@@ -90,6 +102,11 @@ def _encode_fields(kind: Kind, fields: Mapping[str, Any], payloads: list[str]) -
 
 def _decode_fields(kind: Kind, fields: dict[str, Any], payloads: list[str]) -> dict[str, Any]:
     texts, times = JSON_FIELDS[kind], TIME_FIELDS[kind]
+    if not fields.keys() <= _NAMES[kind]:
+        raise StorageError(
+            f"the journal has fields of a {kind.__name__} that this version does not know:"
+            f" {', '.join(fields.keys() - _NAMES[kind])}. Try: pip install --upgrade sequential-adaptor"
+        )
     for name, value in fields.items():
         if value is None:
             continue

@@ -84,6 +84,18 @@ class Group:
             self.calls[place] = row
         self.dirty.add(place // CALLS_PER_PART + 1)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing belongs to it: then it has no files, and no line in the index."""
+        return self.run is None and self.frame is None and not self.calls
+
+    def clear(self, parts: int) -> None:
+        """Take out everything; there may be so many files of calls."""
+        self.dirty.update(range(max(parts, self.parts) + 1))
+        self.unsynced = set()
+        self.run = self.frame = None
+        self.calls, self.places = [], {}
+
     def remove(self, id: str) -> None:
         """Take out a stack run that has moved to another run."""
         if id == self.id:

@@ -1,9 +1,9 @@
 """The index: a line for each run, so that a store opens without reading its runs.
 
-It is made of blocks. A block has lines of runs (the later line of a run counts), the ids of the commits that it
-covers, and at its end a checksum and the last generation of the journal that files and index together make
-superfluous. It grows by blocks and is written anew when half of it is outdated. All of it can be made again from the
-readable files.
+It is made of blocks. A block has lines of runs (the later line of a run counts, and may say that it is deleted), the
+ids of the commits that it covers, and at its end a checksum and the last generation of the journal that files and
+index together make superfluous. It grows by blocks and is written anew when half of it is outdated. All of it can be
+made again from the readable files.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 from zlib import crc32
 
 from sequential_adaptor.backends.folder.disk import FILE_MODE, Disk, write_all
-from sequential_adaptor.backends.folder.listings import id_of
+from sequential_adaptor.backends.folder.listings import take_line
 
+FORMAT = 1
 REMEMBERED = 10_000
 """So many commit ids are kept, at least."""
 _SLACK = 1000
@@ -46,8 +47,8 @@ def load(path: Path) -> Index:
         if footer is None:
             break
         for line in data[start:foot].split(b"\n"):
-            if line.startswith(b"["):
-                index.listings[id_of(line)] = line
+            if line.startswith((b"[", b"-")):
+                take_line(index.listings, line)
             elif line:
                 index.commits += json.loads(line[2:])
         index.covers, index.end, index.lines = footer["covers"], stop, footer["lines"]
@@ -77,12 +78,12 @@ def _footer(data: bytes, start: int, foot: int, stop: int) -> dict[str, int] | N
     if data[foot + 2 : foot + 10] != b"%08x" % crc32(text, crc32(data[start:foot])):
         return None
     found: dict[str, int] = json.loads(text)
-    return found
+    return found if found.get("format") == FORMAT else None
 
 
 def _block(lines: Iterable[bytes], commits: Iterable[str], covers: int, total: int) -> bytes:
     body = b"".join(line + b"\n" for line in (*lines, b"c " + json.dumps(list(commits)).encode("ascii")))
-    text = json.dumps({"covers": covers, "lines": total}).encode("ascii")
+    text = json.dumps({"format": FORMAT, "covers": covers, "lines": total}).encode("ascii")
     return b"%s= %08x %s\n" % (body, crc32(text, crc32(body)), text)
 
 

@@ -145,14 +145,10 @@ class Journal:
             " the readable files, which may lack what was written in the last second"
         )
 
-    # ---- writing: all of it needs the lock, and everything followed
+    # ---- writing: all of it but :meth:`sync` needs the lock, and everything followed
 
-    def append(self, bodies: Sequence[bytes], *, sync: bool) -> None:
-        """Write lines behind the last one; with ``sync`` they, and all before them, survive a power loss.
-
-        On an error none of them is there, and the journal goes on; unless the disk failed to sync: then nothing is
-        known, and every further write is refused until the store is opened again.
-        """
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Write lines behind the last one. On an error none of them is there, and the journal goes on."""
         self.check_usable()
         offset, lines = self.position, []
         for body in bodies:
@@ -164,15 +160,17 @@ class Journal:
             self._write(data)
         except OSError as error:
             raise StorageError(f"{self._paths.segment(self.generation)}: nothing was written: {error}") from error
-        if sync and self._power:
-            self._sync(offset)
         self.position = offset
 
     def sync(self) -> None:
-        """Make what has been followed safe from power loss, where that is not known yet."""
+        """Make everything up to ``position`` safe from power loss, where that is not known yet.
+
+        When the disk fails to, nobody knows what it has: every further write is refused until the store is opened
+        again.
+        """
         self.check_usable()
         if self._power and self.durable < self.position:
-            self._sync(self.position)
+            self._sync()
 
     def check_usable(self) -> None:
         """Raise when a sync has failed before."""
@@ -186,17 +184,17 @@ class Journal:
         """Begin the next segment."""
         following = self.generation + 1
         self.create(following)
-        self.append([b"next %d" % following], sync=False)
-        self._sync(self.position)  # also with durability="process": what follows stands in another file
+        self.append([b"next %d" % following])
+        self._sync()  # also with durability="process": what follows stands in another file
         self.open(following)
 
-    def _sync(self, offset: int) -> None:
+    def _sync(self) -> None:
         try:
             self._disk.sync_data(self._fd)
         except OSError as error:
             self._failed = error
             self.check_usable()
-        self.durable = offset
+        self.durable = self.position
 
     def _make_room(self, end: int) -> None:
         size = os.fstat(self._fd).st_size

@@ -15,8 +15,9 @@ SEGMENT = 4 * 1024 * 1024
 """Bytes of journal after which it is cut."""
 AGE = 60.0
 """Seconds after which what is in the journal is brought into the files, whoever wrote it."""
+AGAIN = 5.0
+"""Seconds after which files that could not be written are tried again."""
 _SMALL = 4096
-_AGAIN = 5.0
 _log = logging.getLogger("sequential_adaptor.folder")
 
 
@@ -59,7 +60,9 @@ class Keeper:
                 self._work()
             except Exception as error:  # the journal has it all: what failed here is tried again
                 _log.warning("the readable files in %s could not be written: %s", self._store.paths.base, error)
-                self._written = self._pause(_AGAIN)
+                self.notice()
+                if self._pause(AGAIN):
+                    self.notice()
 
     def _pause(self, delay: float) -> bool:
         """Wait for something to do, and then for more of it; ``False`` when the store is being closed."""
@@ -78,4 +81,5 @@ class Keeper:
         if journal.position > SEGMENT or aged:
             self.checkpoint()
         elif journal.generation > state.covers + 1:  # another process has begun a segment, and may have died
+            self._checked = time.monotonic()
             self.saving.checkpoint()

@@ -36,9 +36,7 @@ class Keys:
     def delete(self, key: str) -> bool:
         """Forget a key; say whether there was one."""
         path = self._paths.key(key)
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return False
-        self._disk.sync_path(path.parent)
-        return True
+        found = self._disk.remove(path)
+        if found:
+            self._disk.sync_path(path.parent)
+        return found

@@ -46,7 +46,9 @@ class Listing:
 
 
 def listing_line(group: Group) -> bytes:
-    """The line of a group."""
+    """The line of a group; of an empty one, a line that takes it out of the index."""
+    if group.is_empty:
+        return b'-"%s"' % group.id.encode("ascii")
     slots, strays, adopted, flags = [], [], set(), 0
     if group.run is not None and group.run.status not in TASK_RUN.ended:
         flags |= _UNENDED
@@ -72,15 +74,28 @@ def _run(fields: list[Any]) -> TaskRun:
     return from_json(TaskRun, dict(zip(_FIELDS, fields, strict=True)))
 
 
+def take_line(listings: dict[str, bytes], line: bytes) -> None:
+    """Put a line in the place of the run's line before; or take that out."""
+    if line.startswith(b"-"):
+        listings.pop(id_of(line), None)
+    else:
+        listings[id_of(line)] = line
+
+
 def id_of(line: bytes) -> str:
     """The run of a line, without reading the rest of it."""
     return line[2 : line.index(b'"', 2)].decode("ascii")
 
 
-def created_of(line: bytes) -> str:
-    """When the run of a line was created, as text that sorts as the times do; empty where there is no run."""
-    start = line.index(b'"', 2) + 5
-    return line[start : line.index(b'"', start)].decode("ascii")
+def creation_of(line: bytes) -> tuple[bytes, bytes]:
+    """When the run of a line was created, as text that sorts as the times do, and its id; at hand where it begins."""
+    end = line.index(b'"', 2)
+    return line[end + 5 : end + 32], line[2:end]
+
+
+def in_line(text: str) -> bytes:
+    """How a text stands in a line."""
+    return _dump(text).encode("utf-8")
 
 
 def run_of(line: bytes) -> TaskRun | None:

@@ -41,6 +41,10 @@ class FileLock:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         self._threads.release()
 
+    def let_others_in(self) -> None:
+        """Let other processes go on already; the threads of this adapter still have to wait."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
     def close(self) -> None:
         """Forget the file. In a forked child this leaves the parent's lock as it is."""
         if self._fd >= 0:

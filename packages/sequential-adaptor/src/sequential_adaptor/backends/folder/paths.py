@@ -14,9 +14,12 @@ The name of an id with capitals has a hash of it behind, so that two ids never s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sequential_adaptor import ids
+from sequential_adaptor.errors import InvalidId
 
 
 class Paths:
@@ -57,6 +60,15 @@ class Paths:
         """The file of a keystore key."""
         return self.keystore / f"{_safe(ids.check_key(key))}.json"
 
+    def keys(self) -> list[str]:
+        """The keys that have a file, sorted."""
+        return sorted(_names(self.keystore.glob("*.json"), self.key))
+
+    def identifiers(self) -> list[str]:
+        """The task functions that have a source, or a list of versions, sorted."""
+        sources = _names(self.functions.glob("*.py"), self.source)
+        return sorted({*sources, *_names(self.functions.glob("*.json"), self.versions)})
+
     def source(self, identifier: str) -> Path:
         """The current source of a task function."""
         return self.functions / f"{_safe(ids.check_identifier(identifier))}.py"
@@ -68,6 +80,15 @@ class Paths:
     def version_source(self, identifier: str, version: str) -> Path:
         """The source of one version."""
         return self.functions / f"{_safe(ids.check_identifier(identifier))}.versions" / f"{version[:16]}.py"
+
+
+def _names(files: Iterable[Path], path_of: Callable[[str], Path]) -> Iterator[str]:
+    """The ids that files are named after; a file with another name is somebody else's."""
+    for file in files:
+        name = file.stem.partition("~")[0]
+        with suppress(InvalidId):
+            if path_of(name) == file:
+                yield name
 
 
 def _safe(name: str) -> str:

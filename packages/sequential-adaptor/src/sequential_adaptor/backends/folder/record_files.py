@@ -43,11 +43,16 @@ def with_checksum(body: str) -> bytes:
 def read_checked(path: Path) -> dict[str, JSON]:
     """The object in a file that :func:`with_checksum` made, or :class:`StorageDamaged`."""
     data = path.read_bytes()
-    body_at = len(_START) + _DIGEST + 3
-    if not data.startswith(_START) or data[len(_START) : len(_START) + _DIGEST] != _digest(data[body_at:]):
+    if not matches_checksum(data):
         raise damaged(path, "it does not match its checksum: it was edited, or damaged")
     found: dict[str, JSON] = values.decode(data)
     return found
+
+
+def matches_checksum(data: bytes) -> bool:
+    """Whether the bytes of a file are as :func:`with_checksum` made them."""
+    body_at = len(_START) + _DIGEST + 3
+    return data.startswith(_START) and data[len(_START) : len(_START) + _DIGEST] == _digest(data[body_at:])
 
 
 def damaged(path: Path, what: str) -> StorageDamaged:

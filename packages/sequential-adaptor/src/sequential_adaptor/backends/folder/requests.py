@@ -53,6 +53,19 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """The deletion of a run; the answer says whether there was one."""
+
+    run_id: str
+
+    def plan(self, draft: Draft) -> Plan:
+        draft.begin()
+        found = draft.delete(self.run_id)
+        entry = draft.end()
+        return Plan(entry if entry.ops else None, True, found)
+
+
+@dataclass(frozen=True, slots=True)
 class Claiming:
     """A claim. It need not be durable: nobody who holds a lease outlives a power loss."""
 

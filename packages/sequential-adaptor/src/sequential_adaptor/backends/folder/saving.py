@@ -1,12 +1,15 @@
 """How the readable files and the index are written: from rows as of one moment, in an order that a crash cannot spoil.
 
+- The journal is safe before anything is written to a file that it was told first.
 - A file whose run is in the index may be the only place of some of it: it is replaced by one that is safe already.
 - The file of a newer run may be torn after a power loss: nobody reads it, for the journal has the run in full.
+- The files of a deleted run are removed when the journal that says so is safe, the run's own file last.
 - A checkpoint makes all files safe, then lists their runs in the index, then drops the journal that is superfluous now.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,21 +17,22 @@ from pathlib import Path
 
 from sequential_adaptor.backends.folder import index
 from sequential_adaptor.backends.folder.groups import Group
-from sequential_adaptor.backends.folder.listings import listing_line
-from sequential_adaptor.backends.folder.record_files import calls_bytes, head_bytes
+from sequential_adaptor.backends.folder.listings import listing_line, take_line
+from sequential_adaptor.backends.folder.record_files import calls_bytes, head_bytes, matches_checksum
 from sequential_adaptor.backends.folder.store import Store
 
+_log = logging.getLogger("sequential_adaptor.folder")
 _BATCH = 256
 """So many files are made safe together."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file to be written, and how its bytes are made."""
+    """One file to be written, and how its bytes are made; ``None`` for one to be removed."""
 
     group: Group
     number: int
-    make: Callable[[], bytes]
+    make: Callable[[], bytes] | None
 
 
 class Saving:
@@ -67,7 +71,7 @@ class Saving:
             self._list(lines, covers)
             for generation in store.paths.segments():
                 if generation <= covers:
-                    store.paths.segment(generation).unlink(missing_ok=True)
+                    store.disk.remove(store.paths.segment(generation))
 
     def _coverable(self) -> int:
         """The last generation that can be covered; runs that another process has covered are let go of first."""
@@ -90,6 +94,9 @@ class Saving:
         """Write files; with ``safe`` they survive a power loss when this returns. What fails stays to be written."""
         done = 0
         try:
+            if parts or safe:  # the journal first: what files and index say is never newer than what is safe of it
+                self._sync_journal()
+            self._remove([part for part in parts if part.make is None])
             for start in range(0, len(parts), _BATCH):
                 batch = parts[start : start + _BATCH]
                 self._write_batch([part for part in batch if safe or part.group.stored], safe=True)
@@ -107,15 +114,26 @@ class Saving:
     def _write_batch(self, parts: Sequence[_Part], *, safe: bool) -> None:
         files: dict[Path, bytes] = {}
         for part in parts:
-            path, data = self._store.paths.part(part.group.id, part.number), part.make()
-            if not _holds(path, data):
-                files[path] = data
+            if part.make is not None:
+                path, data = self._store.paths.part(part.group.id, part.number), part.make()
+                if _is_outdated(path, data, stored=part.group.stored):
+                    files[path] = data
         self._store.disk.replace_all(files, sync=safe)
         with self._store.state.lock:
             for part in parts:
-                part.group.unsynced.add(part.number)
-                if safe and self._store.paths.part(part.group.id, part.number) in files:
+                if part.make is None or (safe and self._store.paths.part(part.group.id, part.number) in files):
                     part.group.unsynced.discard(part.number)
+                else:
+                    part.group.unsynced.add(part.number)
+
+    def _remove(self, parts: Sequence[_Part]) -> None:
+        for part in reversed(parts):
+            self._store.disk.remove(self._store.paths.part(part.group.id, part.number))
+
+    def _sync_journal(self) -> None:
+        """With ``durability="process"`` nobody else does; and what other processes wrote may not be synced yet."""
+        paths = self._store.paths
+        self._store.disk.sync_paths([paths.segment(generation) for generation in paths.segments()])
 
     def _sync_rest(self) -> None:
         """Make safe what was written before, or by others."""
@@ -149,7 +167,8 @@ class Saving:
                     state.warm[id].listed = False
             raise
         with state.lock:
-            state.listings.update(lines)
+            for line in lines.values():
+                take_line(state.listings, line)
             for id in lines.keys() & state.warm.keys():
                 state.warm[id].stored = True
             state.cool(covers)
@@ -163,7 +182,9 @@ class Saving:
         if self._is_sound and index.append(path, disk, list(lines.values()), commits, covers, runs):
             return
         with state.lock:
-            everything = {**state.listings, **lines}
+            everything = dict(state.listings)
+            for line in lines.values():
+                take_line(everything, line)
             commits = list(state.commits)[-index.REMEMBERED :]
         index.write(path, disk, everything.values(), commits, covers)
         self._is_sound = True
@@ -171,15 +192,21 @@ class Saving:
 
 def _take_parts(group: Group) -> Iterable[_Part]:
     for number in sorted(group.dirty):
-        if number == 0:
+        if group.is_empty or number > group.parts:
+            yield _Part(group, number, None)
+        elif number == 0:
             yield _Part(group, 0, partial(head_bytes, group.id, group.run, group.frame))
         else:
             yield _Part(group, number, partial(calls_bytes, group.id, group.part(number)))
     group.dirty = set()
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def _is_outdated(path: Path, data: bytes, *, stored: bool) -> bool:
+    """Whether a file holds something else; an edit that is about to be lost does not go unsaid."""
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
+        found = path.read_bytes()
     except FileNotFoundError:
-        return False
+        return True
+    if stored and not matches_checksum(found):
+        _log.warning("%s was edited or damaged; it is written anew, for its run has moved on since", path)
+    return found != data

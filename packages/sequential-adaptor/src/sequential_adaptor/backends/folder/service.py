@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import weakref
 from datetime import UTC, datetime
@@ -13,12 +14,13 @@ from sequential_adaptor.backends.folder.functions import Functions
 from sequential_adaptor.backends.folder.keeper import Keeper
 from sequential_adaptor.backends.folder.keys import Keys
 from sequential_adaptor.backends.folder.store import Store
+from sequential_adaptor.backends.folder.watch import open_watch
 from sequential_adaptor.backends.folder.writer import Writer
 from sequential_adaptor.errors import StorageError
 
 _WORTH_CUTTING = 256 * 1024
 """A shorter journal is left to the next who opens the store: reading it takes milliseconds."""
-_GITIGNORE = "# The journal and its index; everything else can be kept in git.\n/.store/\n*.tmp\n"
+_GITIGNORE = "# Journal and index, and secrets; everything else can be kept in git.\n/.store/\n/keystore/\n*.tmp\n"
 _GITATTRIBUTES = "# The files carry checksums: their line ends must stay as they are.\n* -text\n"
 _log = logging.getLogger("sequential_adaptor.folder")
 _open: weakref.WeakSet[Service] = weakref.WeakSet()
@@ -29,8 +31,9 @@ class Service:
 
     def __init__(self, base: Path, *, power: bool) -> None:
         self.pid = os.getpid()
-        self.bell = Bell()
-        self.store = Store(base, power=power, on_news=self.bell.ring)
+        self.store = Store(base, power=power)
+        self.bell = Bell(lambda: open_watch(self.store.paths.store))
+        self.store.on_news = self.bell.ring
         try:
             self.store.open()
             _write_git_files(base)
@@ -53,7 +56,7 @@ class Service:
             _log.warning("the readable files in %s could not be brought up to date: %s", self.store.paths.base, error)
         finally:
             self.store.close()
-            self.bell.ring()
+            self.bell.close()
 
     def _tidy(self) -> None:
         saving = self.keeper.saving
@@ -62,12 +65,16 @@ class Service:
         if saving.has_saved or self.store.state.unsaved:
             saving.save(everything=True)
 
-    def look(self) -> bool:
-        """Whether something has become due, or another process has written something."""
+    def look(self) -> float:
+        """Seconds until something becomes due; 0 where something just has, or the journal needs a closer look."""
         state = self.store.state
         with state.lock:
-            self.store.refresh()
-            return self.store.suspect or state.schedule.advance(datetime.now(UTC))
+            self.store.refresh()  # rings the bell where another process has written
+            now = datetime.now(UTC)
+            if self.store.suspect or state.schedule.advance(now):
+                return 0.0
+            following = state.schedule.next_time()
+        return math.inf if following is None else (following - now).total_seconds()
 
 
 def _write_git_files(base: Path) -> None:

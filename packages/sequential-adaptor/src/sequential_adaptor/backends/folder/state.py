@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from sequential_adaptor.backends.folder.entries import Entry, Op
 from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.index import REMEMBERED, Index
-from sequential_adaptor.backends.folder.listings import Listing, is_notable, listing_line
+from sequential_adaptor.backends.folder.listings import Listing, is_notable, listing_line, take_line
 from sequential_adaptor.backends.folder.paths import Paths
 from sequential_adaptor.backends.folder.record_files import read_group, read_head
 from sequential_adaptor.backends.folder.rows import Kind, Row, root_of
@@ -21,7 +21,8 @@ from sequential_adaptor.backends.folder.schedule import Schedule, Slot
 from sequential_adaptor.errors import StorageDamaged
 from sequential_adaptor.records import StackRun, TaskRun
 
-_RECENT = 64
+_RECENT = 5000
+"""So many rows of cold runs that were read lately are kept."""
 
 
 class State:
@@ -44,6 +45,8 @@ class State:
         self.covers = index.covers
         self.unsaved: set[str] = set()
         """Runs that this process has written to, and whose files are not written yet."""
+        self._lost: dict[str, StorageDamaged] = {}
+        """Runs whose files do not fit the journal as far as it was read: what is left of those deleted further on."""
         for line in self.listings.values():
             if is_notable(line):
                 self._note(Listing.decode(line))
@@ -63,7 +66,7 @@ class State:
         group = self.warm.get(id) or self._recent.get(id)
         if group is None and id in self.listings:
             group = self._recent[id] = read_group(self._paths, id, Listing.decode(self.listings[id]).parts)
-            if len(self._recent) > _RECENT:
+            while len(self._recent) > 1 and sum(1 + len(one.calls) for one in self._recent.values()) > _RECENT:
                 self._recent.popitem(last=False)
         return group
 
@@ -91,6 +94,11 @@ class State:
         """The row of a run or stack run."""
         return self.task_run(id) if kind is TaskRun else self.stack_run(id)
 
+    def has(self, id: str) -> bool:
+        """Whether anything belongs to a run."""
+        group = self.warm.get(id)
+        return id in self.listings if group is None else not group.is_empty
+
     def run_ids(self) -> list[str]:
         """Every run that has anything."""
         return [*self.listings, *(id for id in self.warm if id not in self.listings)]
@@ -100,23 +108,57 @@ class State:
     def apply(self, entry: Entry, generation: int, *, own: bool = False) -> None:
         """Take in one commit; ``own`` says that it is for this process to write the readable files."""
         for op in entry.ops:
-            group = self._touch(op.group)
+            group = self._forget(op.group) if op.is_deletion else self._touch(op.group)
             group.generation, group.listed = generation, False
-            try:
-                row = group.apply(op)
-            except LookupError:
-                raise self._lacks(op) from None
-            if row is not None:
-                self._place(row, group)
+            if not op.is_deletion and op.group not in self._lost:
+                self._take_in(op, group)
             if own:
                 self.unsaved.add(group.id)
         if entry.commit is not None:
             self._remember(entry.commit, generation)
 
+    def check_found(self) -> None:
+        """Raise for a run whose files are damaged. Called when the journal was read to its end: only then is it
+        clear that the run was not deleted.
+        """
+        for error in self._lost.values():
+            raise error
+
+    def _take_in(self, op: Op, group: Group) -> None:
+        try:
+            row = group.apply(op)
+        except LookupError:
+            self._lost[op.group] = self._lacks(op)
+            return
+        if row is not None:
+            self._place(row, group)
+
+    def _forget(self, id: str) -> Group:
+        """Empty a run, without a look at its files: they may be gone already."""
+        line = self.listings.get(id)
+        listed = Listing(id, None, 0, (), (), ()) if line is None else Listing.decode(line)
+        group = self.warm.get(id) or self._recent.pop(id, None) or Group(id, stored=line is not None)
+        known = {*(row.id for row in group.stack_runs()), *(slot.id for slot in listed.slots), *listed.strays}
+        for stack_run_id in known:
+            if self.home(stack_run_id) == id:
+                self.schedule.set(stack_run_id, None)
+                self.strays.pop(stack_run_id, None)
+        self.warm[id] = group
+        self._lost.pop(id, None)
+        group.clear(listed.parts)
+        return group
+
+    def _whole_group(self, id: str) -> Group | None:
+        try:
+            return self.group(id)
+        except StorageDamaged as error:
+            self._lost[id] = error
+            return Group(id, stored=True)
+
     def _touch(self, id: str) -> Group:
         group = self.warm.get(id)
         if group is None:
-            group = self.group(id) or Group(id, stored=False)
+            group = self._whole_group(id) or Group(id, stored=False)
             self._recent.pop(id, None)
             self.warm[id] = group
         return group
@@ -136,7 +178,7 @@ class State:
 
     def _take_out(self, stack_run_id: str, home: str, generation: int) -> None:
         """Remove a stack run that has moved to another run; or nothing, where its id just names another."""
-        group = self.group(home)
+        group = self._whole_group(home)
         if group is not None and group.stack_run(stack_run_id) is not None:
             group = self._touch(home)
             group.generation, group.listed = generation, False
@@ -162,7 +204,8 @@ class State:
         """
         self.covers = covers
         for group in [group for group in self.warm.values() if group.generation <= covers]:
-            self.listings[group.id] = listing_line(group)
+            if not group.listed:
+                take_line(self.listings, listing_line(group))
             del self.warm[group.id]
             self.unsaved.discard(group.id)
 

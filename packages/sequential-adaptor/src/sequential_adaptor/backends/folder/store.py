@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 
 class Store:
-    """One process's hold on a folder. ``on_news`` is called, in whichever thread, when records have changed."""
+    """One process's hold on a folder."""
 
-    def __init__(self, base: Path, *, power: bool, on_news: Callable[[], None]) -> None:
+    def __init__(self, base: Path, *, power: bool) -> None:
         self.paths = Paths(base)
         self.disk = Disk()
         self.disk.make_folders(self.paths.folders)
@@ -39,9 +39,10 @@ class Store:
         self.journal = Journal(self.paths, self.disk, power=power)
         self.commit_lock = FileLock(self.paths.commit_lock)
         self.files_lock = FileLock(self.paths.files_lock)
-        self._on_news = on_news
+        self.on_news: Callable[[], None] = lambda: None
+        """Called, in whichever thread, when records have changed."""
         self._writing = False
-        self._broken: BaseException | None = None
+        self._broken: StorageError | None = None
 
     # ---- opening
 
@@ -113,60 +114,87 @@ class Store:
         news = False
         try:
             for generation, body in self.journal.follow(locked=locked):
-                entry = Entry.decode(body)
+                entry = self._decode(body)
                 self._apply(entry, generation)
                 news = news or is_news(entry)
         except FileNotFoundError:  # so far behind that the rest was covered meanwhile
             self._load(index.load(self.paths.index))
             self._follow(locked=locked)
             news = True
+        self._check_found()
         if news:
-            self._on_news()
+            self.on_news()
+
+    def _check_found(self) -> None:
+        try:
+            self.state.check_found()
+        except StorageDamaged as error:
+            self._broken = error
+            raise
+
+    def _decode(self, body: bytes) -> Entry:
+        try:
+            return Entry.decode(body)
+        except StorageError as error:
+            self._broken = error
+            raise
 
     def _apply(self, entry: Entry, generation: int, *, own: bool = False) -> None:
         try:
             self.state.apply(entry, generation, own=own)
-        except BaseException as error:
+        except StorageError as error:
             self._broken = error
             raise
 
+    def reading(self, read: Callable[[], T]) -> T:
+        """What ``read`` gives. Files that another process has removed meanwhile are no damage: their run is deleted,
+        which a look at the journal tells. Not to be called under ``state.lock``.
+        """
+        try:
+            return read()
+        except StorageDamaged:
+            self.write(lambda _: ([], False))
+            return read()
+
     def _check_whole(self) -> None:
-        """Raise where an entry could not be taken in: what is in memory is not what is stored."""
+        """Raise where what is in memory is not what is stored: an entry could not be taken in, or may not be safe."""
         if self._broken is not None:
-            raise StorageDamaged(f"the store in {self.paths.base} could not be read: {self._broken}") from self._broken
+            raise type(self._broken)(str(self._broken)) from self._broken
 
     # ---- writing
 
     def write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> None:
         """Write the entries that ``plan`` makes of a draft; they are durable when this returns, if it said so."""
         with self.commit_lock:
-            self._check_place()
             entries = self._write(plan)
         if any(map(is_news, entries)):
-            self._on_news()
+            self.on_news()
 
     def _write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> list[Entry]:
+        self._check_place()
         with self.state.lock:
             self._check_whole()
             self._follow(locked=True)
             entries, durable = plan(Draft(self.state, datetime.now(UTC)))
             self._writing = True
         try:
-            self._append(entries, durable)
-            generation = self.journal.generation
+            self.journal.append([entry.encode() for entry in entries])
+            self.commit_lock.let_others_in()  # they build on these lines, and their sync is one for these lines too
+            if durable:
+                self._sync()
             with self.state.lock:
                 for entry in entries:
-                    self._apply(entry, generation, own=True)
+                    self._apply(entry, self.journal.generation, own=True)
         finally:
             self._writing = False
         return entries
 
-    def _append(self, entries: Iterable[Entry], durable: bool) -> None:
-        bodies = [entry.encode() for entry in entries]
-        if bodies:
-            self.journal.append(bodies, sync=durable)
-        elif durable:
+    def _sync(self) -> None:
+        try:
             self.journal.sync()
+        except StorageError as error:  # the lines are there, and may be gone tomorrow
+            self._broken = error
+            raise
 
     def rotate(self) -> None:
         """Begin a new segment: what is in the others can then be covered. Takes the commit lock."""

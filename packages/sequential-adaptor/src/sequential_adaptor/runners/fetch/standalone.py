@@ -24,16 +24,19 @@ _HAPPENED = ("operation", "sequence", "position", "status", "result", "error")
 class Standalone:
     """The tasks of one runner that no engine looks after. ``open`` makes a session for an assignment."""
 
-    def __init__(self, open: Callable[[Assignment], FetchSession]) -> None:
+    def __init__(
+        self, open: Callable[[Assignment], FetchSession], task_type: type[StandaloneTask] | None = None
+    ) -> None:
         self._open = open
-        self._kept: OrderedDict[str, _Task] = OrderedDict()
+        self.task_type = task_type or StandaloneTask
+        self._kept: OrderedDict[str, StandaloneTask] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     async def run(self, code: str, input: JSON) -> Completed | Suspended:
         """Begin."""
-        task = _Task(self._open, {"format": _STATE, "id": ids.new_id(), "code": code, "input": fresh(input)})
+        task = self.task_type(self._open, {"format": _STATE, "id": ids.new_id(), "code": code, "input": fresh(input)})
         return await self._stand(task, await task.start())
 
     async def resume(self, state: JSON, response: JSON | CallResults) -> Completed | Suspended:
@@ -47,7 +50,7 @@ class Standalone:
         if task is None or len(task.history) != len(state["history"]):
             if task is not None:
                 await task.session.close()
-            task = _Task(self._open, fresh(state))
+            task = self.task_type(self._open, fresh(state))
             turn = await task.start()
         return await self._stand(task, turn, response)
 
@@ -57,7 +60,9 @@ class Standalone:
             _, task = self._kept.popitem()
             await task.session.close()
 
-    async def _stand(self, task: _Task, turn: Turn | None, *responses: JSON | CallResults) -> Completed | Suspended:
+    async def _stand(
+        self, task: StandaloneTask, turn: Turn | None, *responses: JSON | CallResults
+    ) -> Completed | Suspended:
         for response in responses:
             if turn is None or turn.ending is None:
                 turn = await task.answer(response)
@@ -72,14 +77,14 @@ class Standalone:
             raise TaskCancelled(task.id)
         raise task.session.raised or TaskFailed(task.id, turn.ending.error)
 
-    async def _keep(self, task: _Task) -> None:
+    async def _keep(self, task: StandaloneTask) -> None:
         self._kept[task.id] = task
         while len(self._kept) > _MOST_KEPT:
             _, oldest = self._kept.popitem(last=False)
             await oldest.session.close()
 
 
-class _Task:
+class StandaloneTask:
     """A task with all that is known of it: ``history`` is what happened, ``outstanding`` the calls that are open."""
 
     def __init__(self, open: Callable[[Assignment], FetchSession], state: dict[str, Any]) -> None:
