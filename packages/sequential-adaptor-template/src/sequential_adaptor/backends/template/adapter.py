@@ -213,6 +213,26 @@ class TemplateAdapter(StorageAdapter):
     async def wait_for_work(self, timeout: float) -> None:
         self._seen = await self._store.wait(self._seen, timeout)
 
+    # ---- housekeeping for people, which an adapter may leave out
+
+    async def list_task_functions(self) -> list[str]:
+        store = self._store
+        with store.transaction():
+            return sorted(store.current)
+
+    async def list_keystore(self) -> list[str]:
+        store = self._store
+        with store.transaction():
+            return sorted(store.keystore)
+
+    async def delete_task_run(self, id: str) -> bool:
+        store, id = self._store, ids.check_run_id(id)
+        with store.transaction() as transaction:
+            found = transaction.get(TaskRun, id) is not None
+            transaction.deleted.append((TaskRun, id))
+            transaction.deleted += [(StackRun, row.id) for row in transaction.all(StackRun) if row.task_run_id == id]
+        return found
+
 
 def _due(transaction: Transaction, now: datetime) -> list[StackRun]:
     """The stack runs that are due, oldest first: what an index on ``due_at, id`` gives in a database."""

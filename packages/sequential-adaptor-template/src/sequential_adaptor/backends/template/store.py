@@ -51,6 +51,8 @@ class Store:
         with self.lock:
             transaction = Transaction(self._rows)
             yield transaction
+            for record, id in transaction.deleted:
+                self._rows[record].pop(id, None)
             for record, rows in transaction.written.items():
                 self._rows[record].update(rows)
 
@@ -93,6 +95,7 @@ class Transaction:
     def __init__(self, rows: dict[type, dict[str, Row]]) -> None:
         self._rows = rows
         self.written: dict[type, dict[str, Row]] = {TaskRun: {}, StackRun: {}}
+        self.deleted: list[tuple[type, str]] = []
 
     def get(self, record: type[Run], id: str) -> Run | None:
         row = self.written[record].get(id) or self._rows[record].get(id)
