@@ -45,6 +45,7 @@ async def test_functions_in_the_queue_run_on_the_thread_of_the_connection() -> N
         assert connection._conn.execute("SELECT 1").fetchone() == (1,)
     finally:
         await connection.close()
+    connection._thread.join(10)
     assert not connection._thread.is_alive()
 
 

@@ -47,10 +47,10 @@ async def test_work_of_this_process_is_heard_of_at_once(open_adapter: OpenAdapte
 async def test_work_of_another_process_is_heard_of_soon(
     open_adapter: OpenAdapter, monkeypatch: pytest.MonkeyPatch, events: bool
 ) -> None:
-    """An idle worker hears of what another connection stored within 20 milliseconds, mostly."""
+    """An idle worker hears of what another connection stored in milliseconds; a busy machine is allowed some more."""
     if not events:
         monkeypatch.setattr(watching, "open_events", lambda path: None)
-    adapter, other = await open_adapter(), await open_adapter()
+    adapter, other = await open_adapter(), await open_adapter(durability="process")
     delays = []
     for _ in range(20):
         waiting = asyncio.create_task(adapter.wait_for_work(10))
@@ -59,7 +59,7 @@ async def test_work_of_another_process_is_heard_of_soon(
         await other.create_stack_run({"task_run_id": new_id()})
         await waiting
         delays.append(time.perf_counter() - begin)
-    assert statistics.median(delays) < 0.02, delays
+    assert statistics.median(delays) < 0.05, delays
 
 
 async def test_nothing_is_missed_between_waits(open_adapter: OpenAdapter) -> None:

@@ -228,6 +228,15 @@ def test_timers_without_end_at_one_instant_are_an_endless_loop() -> None:
     assert isinstance(machine.advance(step.snapshot, at=0.0).cause, EndlessLoop)
 
 
+def test_many_timers_due_at_one_instant_are_no_loop() -> None:
+    later = raised({"type": "TICK"}, delay=10)
+    tick = {"actions": {"type": "count"}}
+    config = {"initial": "a", "context": {"n": 0}, "states": {"a": {"entry": [later] * 50, "on": {"TICK": tick}}}}
+    counting = {"count": lambda context, event, params: {"n": context["n"] + 1}}
+    machine = Machine.load(config, actions=counting, max_steps=20)
+    assert machine.advance(machine.start().snapshot, at=1.0).snapshot["context"] == {"n": 50}
+
+
 def test_timers_fire_at_their_own_deadlines_in_order() -> None:
     states = {"a": {"after": {1000: "b"}}, "b": {"after": {500: "c"}}, "c": {"after": {10_000: "a"}}}
     machine, step = loaded({"initial": "a", "states": states})

@@ -209,7 +209,6 @@ MACHINE = settings(
 @pytest.mark.parametrize(
     ("name", "fault", "steps"),
     [
-        ("commit", keeps_claims_after_their_lease, 4),
         ("commit", forgets_commit_ids, 3),
         ("commit", ignores_expectations, 2),
         ("claim_stack_runs", claims_what_is_held, 5),

@@ -213,7 +213,7 @@ class Dispatcher:
             return kept
         if kept is not None:
             await kept.close()
-        function = await self._bench.function(run)
+        function = await self._bench.tools.function(run)
         if rules.is_dead(frame):
             await self._bench.commit(rules.not_taken_up(run, frame, rules.dead("run", frame), now), claim)
         elif function is None:
@@ -227,7 +227,7 @@ class Dispatcher:
 
     async def _has_runner(self, name: str, frame: StackRun) -> bool:
         try:
-            await self._bench.runner(name)
+            await self._bench.tools.runner(name)
         except RegistryError as error:
             logger.warning("%s is left to a worker that has its runner: %s", frame.id, error)
             return False
@@ -252,10 +252,12 @@ class Dispatcher:
             outcome = rules.dead_outcome(call)
         else:
             async with self._bench.hands:
-                outcome = await self._bench.performer.perform(call)
+                outcome = await self._bench.tools.performer.perform(call)
         now = self._bench.clock.now()
         failures = call.attempts + (outcome.retryable or outcome.error is not None)
-        delay = self._bench.performer.policy(call).delay(failures, outcome.retry_after) if outcome.retryable else None
+        delay = (
+            self._bench.tools.performer.policy(call).delay(failures, outcome.retry_after) if outcome.retryable else None
+        )
         if delay is not None:
             await self._bench.commit((rules.tried_again_later(call, delay, failures, now, outcome.error),), claim)
             return

@@ -16,6 +16,7 @@ from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.handle import RunHandle
 from sequential_adaptor.engine.holding import Manner
 from sequential_adaptor.engine.publishing import parsed, source_of
+from sequential_adaptor.engine.tools import Tools
 from sequential_adaptor.engine.workbench import Workbench
 from sequential_adaptor.engine.worker import Worker, new_service_client, opened, worker_name
 from sequential_adaptor.errors import ConfigurationError, RecordExists, TaskFunctionNotFound
@@ -43,6 +44,7 @@ class Engine(Blocking):
         self._given_services = services
         self._stack = AsyncExitStack()
         self._store: StorageAdapter | None = None
+        self._tools: Tools | None = None
         self._services: ServiceClient | None = None
 
     @property
@@ -117,7 +119,9 @@ class Engine(Blocking):
 
     async def carry(self, handle: RunHandle, *, timeout: float | None = None, lease: float = 30.0) -> None:
         """Work on one run and its children until it has ended."""
-        bench = Workbench(self.adapter, self.services, hands=32, scope=[handle.id])
+        if self._tools is None:
+            raise ConfigurationError("the engine is not open; use `async with Engine(...) as engine:`")
+        bench = Workbench(self.adapter, self._tools, hands=32, scope=[handle.id])
         await bench.open()
         dispatcher = Dispatcher(bench, worker_name(), concurrency=32, lease=lease, manner=_CARRY_THROUGH)
         ending = asyncio.create_task(handle.settle(dispatcher.stirred))
@@ -128,7 +132,6 @@ class Engine(Blocking):
                 await ending
         finally:
             ending.cancel()
-            await bench.close()
 
     async def work(self, concurrency: int = 32, lease: float = 30.0, until_idle: bool = False) -> None:
         """Be a worker on this engine's store; see :class:`Worker`."""
@@ -145,12 +148,14 @@ class Engine(Blocking):
         self._services = self._given_services
         if self._services is None:
             self._services = await self._stack.enter_async_context(new_service_client())
+        self._tools = Tools(self._store, self._services)
+        self._stack.push_async_callback(self._tools.close)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._store = self._services = None
+        self._store = self._services = self._tools = None
         await self._stack.aclose()
 
 

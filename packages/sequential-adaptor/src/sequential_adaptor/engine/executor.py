@@ -10,6 +10,7 @@ from sequential_adaptor import ids, values
 from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.holding import Manner
+from sequential_adaptor.engine.tools import Tools
 from sequential_adaptor.engine.workbench import Workbench
 from sequential_adaptor.engine.worker import new_service_client, opened, worker_name
 from sequential_adaptor.errors import (
@@ -63,9 +64,10 @@ class StopAndGo:
             services = self._services
             if services is None:
                 services = await stack.enter_async_context(new_service_client())
-            bench = Workbench(store, services, hands=32)
+            tools = Tools(store, services)
+            stack.push_async_callback(tools.close)
+            bench = Workbench(store, tools, hands=32)
             await bench.open()
-            stack.push_async_callback(bench.close)
             yield bench
 
 

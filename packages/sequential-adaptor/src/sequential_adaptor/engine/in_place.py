@@ -75,13 +75,13 @@ class InPlace:
 
     async def _perform(self, sequence: int, record: StackRun, call: Call) -> None:
         failures, delay = record.attempts, 0.0
-        policy = self._bench.performer.policy(record)
+        policy = self._bench.tools.performer.policy(record)
         while True:
             async with self._bench.hands:
                 if not self._covered():
                     self.uncovered = True
                     return self._done(sequence)
-                outcome = await self._bench.performer.perform(record, call)
+                outcome = await self._bench.tools.performer.perform(record, call)
             failures += outcome.retryable or outcome.error is not None
             again = policy.delay(failures, outcome.retry_after) if outcome.retryable else None
             if again is None:

@@ -51,7 +51,7 @@ class MovingTask:
         history = await self._bench.history(frame)
         self.ledger = Ledger(run, claim, history)
         started_at = run.started_at or self._bench.clock.now()
-        runner = await self._bench.runner(self._function.runner)
+        runner = await self._bench.tools.runner(self._function.runner)
         self._session = runner.session(Assignment(self._function, run.id, frame.id, run.input, frame.state, started_at))
         turn = await self._session.start([_known_to_the_code(row) for row in history if _is_known(row)])
         first = frame.state is None

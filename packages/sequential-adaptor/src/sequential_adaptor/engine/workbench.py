@@ -1,4 +1,4 @@
-"""What the holders of one process share: the store, its clock, the runners, the hands that perform calls."""
+"""What the holders of a worker share: the store, its clock, the tools, the hands that perform calls."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from sequential_adaptor import ids
 from sequential_adaptor.engine.clock import StoreClock
-from sequential_adaptor.engine.performing import Performer
+from sequential_adaptor.engine.tools import Tools
 from sequential_adaptor.errors import StorageUnavailable
 from sequential_adaptor.lifecycles import STACK_RUN
-from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
-from sequential_adaptor.runners.base import Runner
+from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage.changes import Change, Claim, Update
 
 if TYPE_CHECKING:
-    from sequential_adaptor.services import ServiceClient
     from sequential_adaptor.storage import StorageAdapter
 
 _PAGE = 1_000
@@ -43,51 +41,23 @@ class Hands:
 
 
 class Workbench:
-    """Shared by the holders and workers of one process over one store.
+    """Shared by the holders of one worker.
 
-    ``hands`` bounds how many calls are performed at once. ``scope`` holds the ids of the stack runs that this process
+    ``hands`` bounds how many calls are performed at once. ``scope`` holds the ids of the stack runs that this worker
     may claim; ``None`` is all of them.
     """
 
-    def __init__(
-        self, store: StorageAdapter, services: ServiceClient, *, hands: int, scope: Iterable[str] | None = None
-    ) -> None:
+    def __init__(self, store: StorageAdapter, tools: Tools, *, hands: int, scope: Iterable[str] | None = None) -> None:
         self.store = store
-        self.performer = Performer(store, services)
+        self.tools = tools
         self.hands = Hands(hands)
         self.scope = None if scope is None else set(scope)
         self.clock: StoreClock
         self._due: list[datetime] = []
-        self._runners: dict[str, Runner] = {}
-        self._functions: dict[tuple[str, str], TaskFunction] = {}
 
     async def open(self) -> None:
         """Read the store's clock."""
         self.clock = StoreClock(await self.store.now())
-
-    async def close(self) -> None:
-        """Give back runners and connections."""
-        for runner in self._runners.values():
-            await runner.dispose()
-        await self.performer.aclose()
-
-    async def runner(self, name: str) -> Runner:
-        """The runner of that name; one for the whole process."""
-        if name not in self._runners:
-            from sequential_adaptor import registry  # it is not needed to import an engine
-
-            self._runners[name] = await registry.create("runner", name)
-        return self._runners[name]
-
-    async def function(self, run: TaskRun) -> TaskFunction | None:
-        """The version of the code that the run started with."""
-        key = (run.task_identifier, run.version)
-        if key not in self._functions:
-            found = await self.store.get_task_function(run.task_identifier, run.version or None)
-            if found is None:
-                return None
-            self._functions[key] = found
-        return self._functions[key]
 
     async def history(self, frame: StackRun) -> list[StackRun]:
         """Everything below the frame, in one query a page."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sequential_adaptor import ids
 from sequential_adaptor.engine.dispatching import Dispatcher
+from sequential_adaptor.engine.tools import Tools
 from sequential_adaptor.engine.workbench import Workbench
 from sequential_adaptor.errors import ConfigurationError
 
@@ -67,9 +68,10 @@ class Worker:
             services = self._services
             if services is None:
                 services = await stack.enter_async_context(new_service_client())
-            bench = Workbench(store, services, hands=self._concurrency)
+            tools = Tools(store, services)
+            stack.push_async_callback(tools.close)
+            bench = Workbench(store, tools, hands=self._concurrency)
             await bench.open()
-            stack.push_async_callback(bench.close)
             self._dispatcher = Dispatcher(bench, self.name, concurrency=self._concurrency, lease=self._lease)
             if self._stopping:
                 return

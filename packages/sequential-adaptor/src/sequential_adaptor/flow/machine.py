@@ -228,11 +228,12 @@ class Machine:
             run.status, run.output = "error", event["error"]
 
     def _fire(self, run: Run, at: float) -> None:
-        fired = 0
+        # Those pending already are no loop, however many are due at one instant.
+        fired, most = 0, self.max_steps + len(run.timers)
         while run.status == ACTIVE and run.timers and run.timers[0]["at"] <= at:
             timer, *run.timers = run.timers
             fired = fired + 1 if timer["at"] == run.at else 0
-            if fired > self.max_steps:
+            if fired > most:
                 raise EndlessLoop(fired, [timer["id"], timer["id"]])
             run.at = timer["at"]
             self._stepper.take(run, fresh(timer["event"]))
