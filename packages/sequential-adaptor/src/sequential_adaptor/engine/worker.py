@@ -94,7 +94,7 @@ def _import_what_tasks_need() -> None:
 
 def worker_name() -> str:
     """A name that tells people where a worker runs, and is never used twice."""
-    return f"{socket.gethostname()}:{os.getpid()}:{ids.new_id()[-6:]}"
+    return f"{socket.gethostname()}:{os.getpid()}:{ids.new_id()[-12:]}"
 
 
 @contextlib.asynccontextmanager
