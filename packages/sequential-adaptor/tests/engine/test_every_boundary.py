@@ -147,12 +147,14 @@ async def submitted(path: Path) -> None:
         await engine.submit("letters", id="run")
 
 
-def check(rows: Sequence[StackRun], letters: Letters) -> None:
-    """Every outcome is recorded once, in one order, under one key a call."""
+def check(frame: StackRun, rows: Sequence[StackRun], letters: Letters) -> None:
+    """Every outcome is recorded once, in one order, under one key a call; each claim sends a call at most once."""
     calls = sorted((row for row in rows if row.sequence is not None), key=lambda row: row.sequence or 0)
     assert [call.operation for call in calls] == ["s.a", "s.b", "s.c", "s.d"]
     assert sorted(call.position for call in calls if call.position is not None) == [0, 1, 2, 3]
     assert {method: {call.id} for method, call in zip("abcd", calls, strict=True)} == letters.keys
+    for method, call in zip("abcd", calls, strict=True):
+        assert letters.calls[method] <= frame.token + call.token
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -172,7 +174,9 @@ async def test_a_death_at_any_boundary_loses_nothing_and_repeats_under_the_same_
         async with Engine(f"folder:{path}") as engine:
             record = await engine.handle("run").record()
             assert (record.status, record.result) == ("completed", RIGHT), f"died at boundary {dies_at}"
-            check(await engine.handle("run").calls(), service)
+            frame = await engine.adapter.get_stack_run("run")
+            assert frame is not None
+            check(frame, await engine.handle("run").calls(), service)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations("bc")))

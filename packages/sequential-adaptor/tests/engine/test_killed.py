@@ -120,10 +120,14 @@ async def check(path: Path, service: Service, where: str) -> None:
         async with Engine(store) as engine:
             handle = engine.handle("run")
             record, calls = await handle.record(), await handle.calls()
+            frame = await store.get_stack_run("run")
     assert (record.status, record.result) == ("completed", RIGHT), where
     assert [call.operation for call in calls] == ["counter.next", "fetch", "step:add"], where
     assert [call.position for call in calls] == [0, 1, 2], where
     assert set(service.requests) == KEYS, where
+    assert frame is not None
+    for call in calls:  # each claim sends a call at most once
+        assert service.requests[call.id] <= frame.token + call.token, where
 
 
 @pytest.mark.parametrize("way", WAYS)
