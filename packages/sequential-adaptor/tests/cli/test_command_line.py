@@ -90,6 +90,41 @@ def test_a_plugins_command_stands_beside_ours(sequential: Any, plugins: registry
     assert sequential("hello").out == sequential("later").out == "hello from a plug-in\n"
 
 
+PLUGIN = """
+import click
+
+class Shouter:
+    def shout(self, text):
+        return text.upper()
+
+def register(registry):
+    registry.register("service", "shouter", Shouter)
+    registry.register("command", "hey", click.Command("hey", callback=lambda: print("hey")))
+"""
+
+
+def test_a_plugin_file_brings_services_and_commands_wherever_it_is_named(start: Any, finish: Any, folder: Path) -> None:
+    """Real processes: a plug-in that a command has loaded stays with its process."""
+    (folder / "my_services.py").write_text(PLUGIN)
+    task = "async def main(input):\n    return await call_host_tool('shouter', 'shout', [input])\n"
+    (folder / "loud.py").write_text(task)
+    plugin = ("--plugin", "my_services.py")
+    ran = finish(start("run", "loud.py", "--input", '"falsy"', *plugin))
+    assert (ran.code, ran.out) == (0, '"FALSY"\n')
+    assert finish(start("submit", "loud", "--input", '"later"', "--id", "later")).code == 0
+    assert finish(start(*plugin, "work", "--until-idle")).code == 0
+    assert finish(start("show", "later", "--json")).json()["result"] == "LATER"
+    assert finish(start(*plugin, "hey")).out == "hey\n"
+    assert "  hey " in finish(start(*plugin, "--help")).out
+
+
+def test_a_plugin_that_does_not_load_ends_the_command_before_it_begins(start: Any, finish: Any) -> None:
+    failed = finish(start("run", "echo.py", "--plugin", "nowhere.py"))
+    assert (failed.code, failed.out) == (1, "")
+    assert "nowhere.py" in failed.err
+    assert "Traceback" not in failed.err
+
+
 def test_a_broken_plugin_breaks_nothing_else_and_says_why_when_it_is_called(
     sequential: Any, plugins: registry.Registry
 ) -> None:

@@ -11,9 +11,11 @@ from sequential_adaptor.errors import PluginError, UnknownName, nearest
 
 SECTIONS: tuple[tuple[str, Sequence[str]], ...] = (
     ("Begin", ("demo", "init", "new")),
-    ("Run tasks", ("run", "publish", "submit", "work", "send", "cancel")),
-    ("Look", ("list", "show", "history", "describe", "flow")),
-    ("Keep house", ("keystore", "delete", "config", "doctor")),
+    ("Run tasks", ("run", "publish", "submit", "work", "send", "cancel", "retry", "fork", "container")),
+    ("Plan", ("schedule", "queue")),
+    ("Look", ("list", "show", "history", "describe", "flow", "replay")),
+    ("Keep house", ("keystore", "delete", "prune", "sync", "migrate", "config", "doctor")),
+    ("Write a backend", ("new-backend", "torture")),
 )
 OURS = frozenset(name for _, section in SECTIONS for name in section)
 

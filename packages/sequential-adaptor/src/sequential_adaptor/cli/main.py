@@ -12,7 +12,7 @@ import click
 from sequential_adaptor.cli.console import take_any_text
 from sequential_adaptor.cli.failures import exit_code, report
 from sequential_adaptor.cli.loading import CommandGroup
-from sequential_adaptor.cli.options import debug_option, json_option, storage_option
+from sequential_adaptor.cli.options import debug_option, json_option, plugin_option, storage_option
 from sequential_adaptor.cli.settings import Settings
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ INTERRUPTED = 130
 @storage_option
 @json_option
 @debug_option
+@plugin_option
 def sequential() -> None:
     """Durable tasks over storage you already have: plain async Python that stops at every outside call and goes on in
     any process.

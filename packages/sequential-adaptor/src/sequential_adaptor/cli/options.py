@@ -1,4 +1,4 @@
-"""Options that commands share. Each may stand before or after the command."""
+"""Options that commands share. Each may stand before or after the command, ``--plugin`` before or after some."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from sequential_adaptor.cli.settings import Settings
+from sequential_adaptor.cli.settings import Settings, run_async
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +32,26 @@ def json_option(function: F) -> F:
 def debug_option(function: F) -> F:
     """``--debug``"""
     return _setting("debug", "--debug", is_flag=True, help="Show where an error comes from.")(function)
+
+
+def plugin_option(function: F) -> F:
+    """``--plugin FILE_OR_MODULE``, as often as needed; loaded where it stands, so that what it registers is there."""
+
+    def load(context: click.Context, parameter: click.Parameter, plugins: tuple[str, ...]) -> None:
+        if plugins and not context.resilient_parsing:
+            from sequential_adaptor.registry import load_plugins
+
+            run_async(lambda: load_plugins(plugins))
+
+    return click.option(
+        "--plugin",
+        multiple=True,
+        is_eager=True,  # --help lists the commands of a plug-in too
+        expose_value=False,
+        callback=load,
+        metavar="FILE_OR_MODULE",
+        help="Load services, runners, adapters or commands from it: it has register(registry).",
+    )(function)
 
 
 def shared_options(function: F) -> F:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sequential_adaptor.cli.console import print_json, say
-from sequential_adaptor.cli.options import lease_option, shared_options
+from sequential_adaptor.cli.options import lease_option, plugin_option, shared_options
 from sequential_adaptor.cli.parsing import JsonValue, RunId, Task
 from sequential_adaptor.cli.settings import Settings, run_async
 from sequential_adaptor.records import TaskRun
@@ -19,6 +19,7 @@ from sequential_adaptor.values import JSON
 @click.option("--name", help="The name to publish a file under; its own by default.")
 @click.option("--runner", default="fetch", show_default=True, help="The runner of a file.")
 @lease_option(10.0)
+@plugin_option
 @shared_options
 @click.pass_context
 def command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sequential_adaptor.cli.console import say
-from sequential_adaptor.cli.options import debug_option, lease_option, storage_option
+from sequential_adaptor.cli.options import debug_option, lease_option, plugin_option, storage_option
 from sequential_adaptor.cli.settings import Settings, run_async
 
 
@@ -15,6 +15,7 @@ from sequential_adaptor.cli.settings import Settings, run_async
 )
 @lease_option(30.0)
 @click.option("--until-idle", is_flag=True, help="End when nothing is left to do soon.")
+@plugin_option
 @storage_option
 @debug_option
 def command(concurrency: int, lease: float, until_idle: bool) -> None:
