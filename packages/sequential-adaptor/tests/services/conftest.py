@@ -28,7 +28,8 @@ class Received:
 
 @dataclass(frozen=True)
 class Answer:
-    """``delay`` before the head, ``pause`` between bytes of the body, ``promised`` a content-length that is not so."""
+    """``delay`` before the head, ``pause`` between bytes of the body, ``promised`` a content-length that is not so,
+    ``behind`` what nobody asked for, sent with the body on a connection that stays open."""
 
     status: int = 200
     body: bytes = b""
@@ -38,6 +39,7 @@ class Answer:
     drop: bool = False
     promised: int | None = None
     chunks: int | None = None
+    behind: bytes = b""
 
 
 def answer_json(value: Any, status: int = 200, **headers: str) -> Answer:
@@ -107,7 +109,7 @@ async def _write(writer: asyncio.StreamWriter, answer: Answer, method: str) -> N
             await writer.drain()
             await asyncio.sleep(answer.pause)
     else:
-        writer.write(answer.body)
+        writer.write(answer.body + answer.behind)
     await writer.drain()
 
 

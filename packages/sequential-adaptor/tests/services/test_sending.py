@@ -271,6 +271,18 @@ async def test_an_answer_is_read_up_to_the_limit(sender: Any, server: Any, answe
     assert (await sender.send(stored(server.url), limit=2000))["body"] == "x" * 2000
 
 
+@pytest.mark.parametrize("body", [b"", b"mine"], ids=repr)
+async def test_what_a_server_sends_behind_an_answer_is_nobodys(
+    sender: Any, server: Any, answer: Any, body: bytes
+) -> None:
+    """A second answer on a connection that stays open is not given to the next call."""
+    stolen = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen"
+    server.plan(answer(200, body, behind=stolen), answer(200, b"right"), answer(200, b"kept"))
+    bodies = [(await sender.send(stored(server.url)))["body"] for _ in range(3)]
+    assert bodies == [body.decode() or None, "right", "kept"]
+    assert server.connections == 2  # the one that said too much was closed, and only that one
+
+
 async def test_a_bomb_is_measured_unpacked(sender: Any, server: Any, answer: Any) -> None:
     server.plan(answer(body=gzip.compress(b"\0" * 5_000_000), headers=(("content-encoding", "gzip"),)))
     assert (await failure(sender, stored(server.url), limit=100_000)).type == "AnswerTooLarge"

@@ -32,8 +32,11 @@ class ConnectionPool:
     @asynccontextmanager
     async def exchange(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         """Send a request; the body of the answer is read within the ``async with``. Raises httpx's own errors."""
+        from sequential_adaptor.services.one_answer import OneAnswer
+
         response = await self._transport(request.url).handle_async_request(request)
         response.request = request
+        response.stream = OneAnswer(response.stream, response.extensions.get("network_stream"))
         try:
             yield response
         finally:
