@@ -40,7 +40,8 @@ class Page(list[Row], Generic[Row]):
 class Query(Generic[Run]):
     """A checked query.
 
-    - ``where``: for each field the values that it may have, any of them; those of payload fields as JSON text.
+    - ``where``: for each field the values that it may have, any of them, each once; those of payload fields as JSON
+      text.
     - Order: by ``order_by`` (``None`` before everything else), then by ``id``, both reversed by ``newest_first``; text
       by code point.
     - ``after``: the ``(order_by value, id)`` of the last record of the page before.
@@ -123,12 +124,17 @@ def _choices(record: type, name: str, wanted: Any) -> tuple[Any, ...]:
     check_fields(record, {name})
     choices = wanted if type(wanted) is list else [wanted]
     if name in JSON_FIELDS[record]:
-        return tuple(values.encode(value) for value in choices)
+        return _each_once(values.encode(value) for value in choices)
     # A value of another type would be equal in one backend (`True` and 1, a time and its text) and not in the next.
     for value in choices:
         if value is not None:
             check_changes(record, {name: value})
-    return tuple(to_utc(value) if isinstance(value, datetime) else value for value in choices)
+    return _each_once(to_utc(value) if isinstance(value, datetime) else value for value in choices)
+
+
+def _each_once(choices: Iterable[Any]) -> tuple[Any, ...]:
+    """An adapter that looks up one choice after the other finds no record twice."""
+    return tuple(dict.fromkeys(choices))
 
 
 def _read_cursor(record: type, cursor: str, order_by: str, newest_first: bool) -> tuple[Any, str]:
