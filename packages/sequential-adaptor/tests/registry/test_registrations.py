@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from sequential_adaptor.errors import AlreadyRegistered, InvalidId, PluginError, UnknownName, UnknownType
 from sequential_adaptor.registry import TYPES, Registry
+from sequential_adaptor.registry.entry_points import EntryPoints
 
 
 class Thing:
@@ -73,9 +75,17 @@ def test_an_unknown_name_names_what_there_is_and_the_nearest(registry: Registry)
         registry.get("loader", "yml")
 
 
-def test_a_known_backend_that_is_missing_names_the_line_that_installs_it(registry: Registry) -> None:
+class NothingInstalled(EntryPoints):
+    def names(self, type: str) -> Iterable[str]:
+        return ()
+
+    def find(self, type: str, name: str) -> None:
+        return None
+
+
+def test_a_known_backend_that_is_missing_names_the_line_that_installs_it() -> None:
     with pytest.raises(UnknownName) as caught:
-        registry.get("adapter", "supabase")
+        Registry(NothingInstalled()).get("adapter", "supabase")
     assert 'pip install "sequential-adaptor[supabase]"' in str(caught.value)
 
 
