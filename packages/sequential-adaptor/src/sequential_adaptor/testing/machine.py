@@ -5,24 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from sequential_adaptor import values
 from sequential_adaptor.errors import SequentialError
 from sequential_adaptor.records import (
-    JSON_FIELDS,
-    TIME_FIELDS,
     StackRun,
-    TaskFunction,
     TaskRun,
-    field_names,
     version_of,
 )
 from sequential_adaptor.storage import Change, Claim, StorageAdapter
+from sequential_adaptor.testing.comparing import plain
 from sequential_adaptor.testing.model import Model
 from sequential_adaptor.testing.storage import Storage
 from sequential_adaptor.testing.strategies import (
@@ -257,29 +252,4 @@ class Machine(RuleBasedStateMachine):
     async def _compare(self, given: Any, expected: Any) -> None:
         now = await self._adapter.now()
         assert now >= self._model.now, "the store's clock went back"
-        assert self._plain(given, now) == self._plain(expected, now)
-
-    def _plain(self, value: Any, now: datetime) -> Any:
-        """The value in a form that compares exactly, but for when it was that "now" was, which no model can know."""
-        if isinstance(value, TaskRun | StackRun):
-            return {name: self._plain_field(value, name, now) for name in field_names(type(value))}
-        if isinstance(value, TaskFunction):
-            return (value.identifier, value.version, value.code)
-        if isinstance(value, Claim):
-            return (self._plain(value.stack_run, now), value.worker, value.token, self._when(value.expires_at, now))
-        if isinstance(value, list) and value and isinstance(value[0], TaskRun | StackRun | Claim):
-            return [self._plain(one, now) for one in value]
-        return None if value is None else values.encode(value)
-
-    def _plain_field(self, record: Any, name: str, now: datetime) -> Any:
-        value = getattr(record, name)
-        if name in TIME_FIELDS[type(record)]:
-            return self._when(value, now)
-        return values.encode(value) if name in JSON_FIELDS[type(record)] else value
-
-    def _when(self, time: datetime | None, now: datetime) -> str:
-        if time is None or time in INSTANTS:
-            return str(time)
-        if time < self._started:
-            return f"{time}, which nobody gave"
-        return "a time of the store" if time <= now else "the end of a lease"
+        assert plain(given, self._started, now) == plain(expected, self._started, now)

@@ -1,4 +1,5 @@
-"""The pytest plug-in: readable assertions in the laws, and a report of what a backend keeps and does not offer.
+"""The pytest plug-in: an engine whose clock is skipped, readable assertions in the laws of storage, and a report of
+what a backend keeps and does not offer.
 
 It is loaded wherever pytest runs beside the library, so it imports nothing but pytest.
 """
@@ -7,12 +8,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sequential_adaptor.testing.notes import LAW, NOT_OFFERED
 
+if TYPE_CHECKING:
+    from sequential_adaptor.testing.skipping import SkippingEngine
+
 pytest.register_assert_rewrite("sequential_adaptor.testing.laws", "sequential_adaptor.testing.machine")
+
+
+@pytest.fixture
+def skipping_engine() -> SkippingEngine:
+    """An engine in memory whose clock is skipped, to be opened: ``async with skipping_engine as engine:``."""
+    from sequential_adaptor.testing.skipping import SkippingEngine
+
+    return SkippingEngine()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -30,10 +43,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"  not offered, {reason}: {', '.join(sorted(found, key=_order))}")
 
 
-def _by_class(reports: Iterable[pytest.TestReport]) -> dict[str, list[pytest.TestReport]]:
+def _by_class(reports: Iterable[Any]) -> dict[str, list[pytest.TestReport]]:
     found: dict[str, list[pytest.TestReport]] = defaultdict(list)
     for report in reports:
-        if any(name == LAW for name, _ in report.user_properties):
+        # A file that cannot be imported is reported too, and that report has no properties.
+        if isinstance(report, pytest.TestReport) and any(name == LAW for name, _ in report.user_properties):
             found[report.nodeid.rpartition("::")[0]].append(report)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sequential_adaptor.testing.laws.bad_ids import BadIdLaws
 from sequential_adaptor.testing.laws.bad_input import BadInputLaws
 from sequential_adaptor.testing.laws.base import CAPABILITIES, Laws, NewStore, law_number, law_sentence, needs
 from sequential_adaptor.testing.laws.claims import ClaimLaws
@@ -20,6 +21,7 @@ from sequential_adaptor.testing.laws.records import RecordLaws
 from sequential_adaptor.testing.laws.reopening import ReopeningLaws
 from sequential_adaptor.testing.laws.state_machine import StateMachineLaws
 from sequential_adaptor.testing.laws.timers import TimerLaws
+from sequential_adaptor.testing.laws.updates import UpdateLaws
 
 __all__ = [
     "CAPABILITIES",
@@ -35,9 +37,11 @@ __all__ = [
 
 SECTIONS: tuple[type[Laws], ...] = (
     RecordLaws,
+    UpdateLaws,
     QueryLaws,
     JsonLaws,
     BadInputLaws,
+    BadIdLaws,
     FunctionLaws,
     KeystoreLaws,
     ClaimLaws,
@@ -53,9 +57,11 @@ SECTIONS: tuple[type[Laws], ...] = (
 
 class StorageLaws(
     RecordLaws,
+    UpdateLaws,
     QueryLaws,
     JsonLaws,
     BadInputLaws,
+    BadIdLaws,
     FunctionLaws,
     KeystoreLaws,
     ClaimLaws,

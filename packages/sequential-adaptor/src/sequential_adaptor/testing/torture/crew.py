@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from sequential_adaptor.testing.torture.killing import Killer
 class Crew:
     """Starts workers by the nursery, keeps their number, and has one killed when it is asked to."""
 
-    def __init__(self, folder: Path, options: Mapping[str, Any], chance: random.Random) -> None:
-        self._folder, self._options, self._chance = folder, options, chance
+    def __init__(
+        self, folder: Path, storages: Sequence[str | None], options: Mapping[str, Any], chance: random.Random
+    ) -> None:
+        self._folder, self._storages, self._options, self._chance = folder, storages, options, chance
         self._loop = asyncio.get_running_loop()
         self._alive: dict[int, str] = {}
         self._lock = threading.Lock()
@@ -67,7 +69,8 @@ class Crew:
     def _start(self, killer: Killer) -> None:
         self._count += 1
         name = f"worker-{self._count}"
-        about = {"name": name, "diary": str(self._folder / f"{name}.jsonl"), "fuse": killer.fuse()}
+        storage = self._storages[self._count % len(self._storages)]
+        about = {"storage": storage, "name": name, "diary": str(self._folder / f"{name}.jsonl"), "fuse": killer.fuse()}
         self._order({"start": {**self._options, **about}})
 
     def _order(self, what: Mapping[str, Any]) -> None:

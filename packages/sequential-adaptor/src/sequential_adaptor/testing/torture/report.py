@@ -13,6 +13,7 @@ KINDS: Final[Mapping[str, str]] = {
     "twice": "something that happens once was recorded more than once",
     "wrong": "a run ended otherwise than what its calls were answered says, or remembered another past",
     "key changed": "a call went out under more than one key, or a key stood for more than one call",
+    "over a limit": "more runs of a queue, or of a key, were on their way at once than it allows",
     "repeated too early": "a call was repeated while its performer before might still have been at it",
 }
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 from sequential_adaptor.engine import Engine
 from sequential_adaptor.errors import ConfigurationError
@@ -21,6 +19,7 @@ from sequential_adaptor.storage import StorageAdapter
 from sequential_adaptor.storage.locations import find_storage
 from sequential_adaptor.testing.torture.checking import Evidence, Lease, check, late
 from sequential_adaptor.testing.torture.crew import Crew
+from sequential_adaptor.testing.torture.diaries import completions, leases
 from sequential_adaptor.testing.torture.killing import Killer
 from sequential_adaptor.testing.torture.report import Report
 from sequential_adaptor.testing.torture.service import Manners, Service
@@ -30,7 +29,7 @@ _LOOK = 0.25
 
 
 async def torture(
-    storage: str | None = None,
+    storage: str | Sequence[str] | None = None,
     *,
     tasks: int = 100,
     workers: int = 4,
@@ -48,7 +47,8 @@ async def torture(
 ) -> Report:
     """Have ``workers`` processes carry ``tasks`` tasks of ``calls`` calls through, kill them ``kills`` times, and look.
 
-    - ``storage`` is a storage URL, or ``None`` for the default.
+    - ``storage`` is a storage URL, or ``None`` for the default; or several that lead to one store, which the workers
+      use in turn (one way in may be slower, or less certain, than another).
     - ``drop``, ``fail``, ``delay`` and ``twice`` say how often the service does a call and does not answer, answers
       503, answers late, and answers twice: each a share of the requests.
     - ``lease`` is the workers', in seconds; what a killed one held comes back after that.
@@ -64,27 +64,28 @@ async def torture(
         raise ConfigurationError("torture forks its workers, which this platform cannot; use Linux or macOS")
     if concurrency is None:
         concurrency = max(2, min(16, tasks * calls // (3 * max(kills, 1))))
+    storages = [storage] if storage is None or isinstance(storage, str) else list(storage)
     prefix = f"torture-{seed}-{new_id()[-8:]}"
     planned = plans(prefix, tasks, calls)
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
-        engine = await stack.enter_async_context(Engine(storage))
+        engine = await stack.enter_async_context(Engine(storages[0]))
         service = Service(Manners(seed, drop, fail, delay, twice, longest=lease * 1.2))
         service.start()
         stack.callback(service.stop)
         await _submit(engine, prefix, planned, f"{service.url}/fetch")
-        options = {"storage": storage, "url": service.url, "concurrency": concurrency, "lease": lease}
+        options = {"url": service.url, "concurrency": concurrency, "lease": lease}
         ahead = (await engine.adapter.now()).timestamp() - time.time()
-        crew = Crew(folder, options, random.Random(f"crew:{seed}"))
+        crew = Crew(folder, storages, options, random.Random(f"crew:{seed}"))
         killer = Killer(seed, kills, tasks * calls, crew.kill)
         service.on_request = killer.on_request
         async with crew.working(workers, killer):
             await _ended(engine.adapter, planned, service, killer, crew, patience, progress)
-        evidence = await _evidence(engine.adapter, planned, service, _leases(folder, lease, ahead), folder)
+        evidence = await _evidence(engine.adapter, planned, service, leases(folder, lease, ahead), folder)
     counts = Counter(request.manner for request in evidence.requests)
     return Report(
-        storage=find_storage(storage).display,
+        storage=" and ".join(dict.fromkeys(find_storage(one).display for one in storages)),
         seed=seed,
         tasks=tasks,
         workers=workers,
@@ -138,7 +139,7 @@ async def _left(adapter: StorageAdapter, identifier: str) -> int:
 
 
 async def _evidence(
-    adapter: StorageAdapter, planned: Sequence[Plan], service: Service, leases: Sequence[Lease], folder: Path
+    adapter: StorageAdapter, planned: Sequence[Plan], service: Service, held: Sequence[Lease], folder: Path
 ) -> Evidence:
     runs, stack_runs = {}, {}
     for plan in planned:
@@ -146,21 +147,4 @@ async def _evidence(
         if run is not None:
             runs[plan.run] = run
         stack_runs[plan.run] = await adapter.query_stack_runs({"task_run_id": plan.run})
-    completions = [(line["completed"], line["commit"]) for _, line in _diaries(folder) if "completed" in line]
-    return Evidence(planned, runs, stack_runs, list(service.requests), leases, completions)
-
-
-def _leases(folder: Path, lease: float, ahead: float) -> list[Lease]:
-    """What was held, by this machine's clock; the store's is ``ahead`` of it by so many seconds."""
-    found = []
-    for worker, line in _diaries(folder):
-        if "lease" in line:
-            until = line["until"] - ahead
-            found.append(Lease(worker, line["lease"], line["token"], until - lease, until))
-    return found
-
-
-def _diaries(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in sorted(folder.iterdir()):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield path.stem, json.loads(line)
+    return Evidence(planned, runs, stack_runs, list(service.requests), held, completions(folder))

@@ -1,0 +1,6 @@
+"""Everything that long-lived runs do, at once: children, events, cancels, timers, limits, start times; and workers that
+are killed meanwhile."""
+
+from sequential_adaptor.testing.torture.mixed.running import torture_mixed
+
+__all__ = ["torture_mixed"]
