@@ -1,0 +1,81 @@
+"""Stores whose clock can be set."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequential_adaptor import Engine, create_adapter
+
+WORKER = Path(__file__).with_name("shifted_worker.py")
+CODE = "async def main(input):\n    return input\n"
+SLOW = """
+from sequential_adaptor.task import wait_for_event
+
+async def main(input):
+    return await wait_for_event("go")
+"""
+
+SetClock = Callable[[datetime], None]
+
+
+@pytest.fixture(params=["folder", "sqlite"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store."""
+    if request.param == "sqlite" and importlib.util.find_spec("sequential_adaptor.backends.sqlite") is None:
+        pytest.skip("sequential-adaptor-sqlite is not installed")
+    return f"folder:{tmp_path / 'tasks'}" if request.param == "folder" else f"sqlite:///{tmp_path / 'tasks.db'}"
+
+
+@pytest.fixture
+def offset_file(tmp_path: Path) -> Path:
+    """By how much the store's clock is ahead of the machine's, in seconds."""
+    path = tmp_path / "offset"
+    path.write_text("0")
+    return path
+
+
+@pytest.fixture
+def set_clock(offset_file: Path) -> SetClock:
+    """Set the clock of the store; it goes on from there."""
+
+    def set_clock(now: datetime) -> None:
+        new = offset_file.with_suffix(".new")
+        new.write_text(str((now - datetime.now(UTC)).total_seconds()))
+        new.replace(offset_file)
+
+    return set_clock
+
+
+@pytest.fixture
+async def engine(storage: str, offset_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
+    """An engine on the store, whose clock is that of ``set_clock``, with two tasks."""
+    spec = importlib.util.spec_from_file_location("shifted_worker", WORKER)
+    assert spec is not None
+    assert spec.loader is not None
+    worker: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(worker)
+    async with create_adapter(storage) as adapter, Engine(adapter) as engine:
+        clock = worker.shifted(offset_file)
+        for module in worker.clocks():
+            monkeypatch.setattr(module, "datetime", clock)
+        await engine.publish("note", CODE)
+        await engine.publish("slow", SLOW)
+        yield engine
+
+
+@pytest.fixture
+def runs_of() -> Callable[[Engine, str], Any]:
+    """The times, by their ids, of the runs that a schedule has started, sorted."""
+
+    async def runs_of(engine: Engine, name: str) -> list[str]:
+        runs = await engine.adapter.query_task_runs()
+        found = [run.id.removeprefix(f"{name}-") for run in runs if (run.metadata or {}).get("schedule") == name]
+        return sorted(found)
+
+    return runs_of
