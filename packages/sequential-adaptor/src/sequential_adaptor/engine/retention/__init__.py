@@ -1,0 +1,1 @@
+"""Forgetting runs that have ended long ago."""
