@@ -38,6 +38,34 @@ async def test_a_step_in_a_row_is_one_commit(
     assert sum(statement == "BEGIN IMMEDIATE" for statement in statements) == 50
 
 
+async def test_what_is_asked_for_at_one_time_is_one_commit(
+    adapter: SQLiteAdapter, traced: Traced, step: Step, new_frame: NewFrame
+) -> None:
+    """From the second time on: who has just been alone is not kept waiting for others."""
+    runs = [await new_frame(adapter) for _ in range(8)]
+    counts = []
+    for number in range(4):
+        statements = await traced(adapter)
+        await asyncio.gather(*(adapter.commit(step(run, number), id=new_id()) for run in runs))
+        counts.append(commits(statements))
+    assert counts[0] <= 8
+    assert counts[1:] == [1, 1, 1]
+
+
+async def test_what_is_asked_for_before_closing_is_written_before(
+    adapter: SQLiteAdapter, step: Step, new_frame: NewFrame
+) -> None:
+    """Closing takes along what tasks of this event loop have asked for, one of them or many."""
+    runs = [await new_frame(adapter) for _ in range(8)]
+    for number in range(3):
+        asked = [asyncio.create_task(adapter.commit(step(run, number), id=new_id())) for run in runs]
+        await asyncio.sleep(0)
+        await adapter.close()
+        await asyncio.gather(*asked)
+        await adapter.init()
+        assert len(await adapter.query_stack_runs({"sequence": number + 1})) == 8
+
+
 async def test_writes_side_by_side_share_commits(adapter: SQLiteAdapter, traced: Traced, step: Step) -> None:
     """32 tasks side by side need a small part of the commits that they would need one by one."""
     statements = await traced(adapter)

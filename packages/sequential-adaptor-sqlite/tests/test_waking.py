@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from sequential_adaptor.backends.sqlite import SQLiteAdapter, waking, watching
+from sequential_adaptor.backends.sqlite import SQLiteAdapter, watching
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage import Change, Create, Update, Wake
@@ -194,7 +195,6 @@ async def test_a_write_within_one_tick_of_the_clock_is_heard_of(
     """Where neither events nor the file's time say anything, SQLite is asked now and then."""
     monkeypatch.setattr(watching, "open_events", lambda path: None)
     monkeypatch.setattr(watching, "stamp", lambda path: (1, 1))
-    monkeypatch.setattr(waking, "stamp", lambda path: (1, 1))
     adapter, other = await open_adapter(), await open_adapter()
     waiting = asyncio.create_task(waited(adapter, 10))
     await asyncio.sleep(0.1)
@@ -202,9 +202,27 @@ async def test_a_write_within_one_tick_of_the_clock_is_heard_of(
     assert await waiting < 2.0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has events for touched files")
+async def test_others_are_told_when_what_is_announced_can_be_read(open_adapter: OpenAdapter) -> None:
+    """The file is touched after the commit: whoever looks then finds the work, however long the disk took before."""
+    adapter, other = await open_adapter(), await open_adapter()
+    await adapter.wait_for_work(0)
+    watch = adapter._waiter._watches.here()
+    for number in range(20):
+        before = watch.mark()
+        await other.create_stack_run({"task_run_id": f"run-{number}"})
+        assert watch.mark() != before
+        assert await adapter.get_stack_run(f"run-{number}") is not None
+        before = watch.mark()
+        await other.commit([Update(StackRun, f"run-{number}", {"state": number, "due_at": None})], id=new_id())
+        assert watch.mark() == before
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 async def test_a_cancelled_wait_leaves_nothing(adapter: SQLiteAdapter) -> None:
-    """Waits that are cancelled, as a worker does when a job ends, are forgotten, and their descriptors closed."""
+    """Waits that are cancelled, as by a worker that stops, are forgotten, and however many there were need no
+    descriptors but those of the first."""
+    await adapter.wait_for_work(0)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(50):
         waiting = asyncio.create_task(adapter.wait_for_work(10))
@@ -215,6 +233,18 @@ async def test_a_cancelled_wait_leaves_nothing(adapter: SQLiteAdapter) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
     await adapter.create_stack_run({"task_run_id": "run"})
     assert await waited(adapter, 5) < 1.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+async def test_closing_ends_the_waits_and_gives_back_their_descriptors(open_adapter: OpenAdapter) -> None:
+    """Who still waits when the adapter is closed is let go, and nothing stays open."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    adapter = await open_adapter()
+    waits = [asyncio.create_task(waited(adapter, 30)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    await adapter.close()
+    assert max(await asyncio.gather(*waits)) < 10
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 _IDLE = """

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sequential_adaptor import Engine, FolderAdapter, ServiceClient
+from sequential_adaptor.engine.working import listening
 
 ROW = "async def main(n):\n    for i in range(n):\n        await call_host_tool('echo', 'give', [i])"
 SIDE_BY_SIDE = (
@@ -33,6 +34,44 @@ async def test_a_step_in_a_row_is_one_durable_write(steps: int, tmp_path: Path) 
         before, _ = store.syncs
         await engine.run("row", steps)
         assert store.syncs[0] - before == 1 + steps + 1
+
+
+async def test_a_run_that_is_carried_through_here_asks_the_store_for_nothing_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function and the time at the start; then commits only: no claim, no record read again, no result polled."""
+    asked: list[str] = []
+    monkeypatch.setattr(listening, "_MOMENT", 60.0)  # a run that takes longer also listens to what others do
+    for name in (
+        "claim_stack_runs",
+        "get_task_run",
+        "get_stack_run",
+        "query_stack_runs",
+        "get_task_function",
+        "commit",
+    ):
+        monkeypatch.setattr(FolderAdapter, name, counted(asked, name))
+    async with (
+        ServiceClient() as services,
+        FolderAdapter(tmp_path) as store,
+        Engine(store, services=services) as engine,
+    ):
+        services.register_service("echo", give)
+        await engine.publish("row", ROW)
+        await engine.run("row", 0)  # by now the code is known
+        asked.clear()
+        await engine.run("row", 3)
+    assert asked == ["get_task_function", *["commit"] * 5]
+
+
+def counted(asked: list[str], name: str) -> Any:
+    method = getattr(FolderAdapter, name)
+
+    async def called(self: FolderAdapter, *args: Any, **options: Any) -> Any:
+        asked.append(name)
+        return await method(self, *args, **options)
+
+    return called
 
 
 async def test_calls_side_by_side_share_durable_writes(tmp_path: Path) -> None:

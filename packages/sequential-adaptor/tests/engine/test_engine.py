@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from sequential_adaptor import (
     TaskFunctionNotFound,
     Worker,
 )
+from sequential_adaptor.engine.submitting import prepare, store_once
 from sequential_adaptor.testing.strategies import json_values
 
 FALSY: list[Any] = [0, False, "", [], {}, None, -0.0]
@@ -63,6 +65,40 @@ async def engine(tmp_path: Path, echo: Echo) -> AsyncIterator[Engine]:
         services.register_service("echo", echo)
         async with Engine(f"folder:{tmp_path / 'store'}?durability=process", services=services) as engine:
             yield engine
+
+
+# ---- the same run for the same id
+
+
+async def test_whoever_runs_an_id_first_carries_it_and_all_who_run_it_get_its_result(
+    engine: Engine, echo: Echo
+) -> None:
+    await engine.publish("give", 'async def main(value):\n    return await call_host_tool("echo", "give", [value])')
+    results = await asyncio.gather(*(engine.run("give", 7, id="one", timeout=60) for _ in range(5)))
+    assert results == [7] * 5
+    assert echo.calls == 1
+    assert await engine.run("give", 7, id="one") == 7
+    with pytest.raises(RecordExists):
+        await engine.run("give", 8, id="one")
+    assert [call.id for call in await engine.handle("one").calls()] == ["one.1"]
+
+
+async def test_a_run_is_claimed_in_the_commit_that_stores_it_and_others_go_on_when_its_lease_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with FolderAdapter(tmp_path) as store, Engine(store) as engine:
+        await engine.publish("one", "async def main():\n    return 1")
+        submission = await prepare(store, "one", None, id="run")
+        now = await store.now()
+        held, claim = submission.held_by("dead", now, now + timedelta(seconds=0.3))
+        assert await store_once(store, held)
+        assert await store.get_stack_run("run") == claim.stack_run.replace(
+            last_commit=(await store.get_stack_run("run")).last_commit
+        )
+        assert await store.claim_stack_runs("next") == []
+        await engine.work(until_idle=True)
+        assert await engine.handle("run").result() == 1
+        assert (await store.get_stack_run("run")).token == 2
 
 
 # ---- values
@@ -415,3 +451,22 @@ async def test_a_timer_is_recorded_with_what_it_set_off(engine: Engine) -> None:
     timers = [call for call in await handle.calls() if call.operation == "timer"]
     assert timers
     assert all(timer.result is not None for timer in timers)
+
+
+async def test_steps_that_block_run_side_by_side(engine: Engine) -> None:
+    await engine.publish(
+        "naps",
+        "import asyncio\nfrom importlib import import_module\n"
+        "def nap(n):\n    import_module('time').sleep(0.2)\n    return n\n"
+        "async def main():\n    return await asyncio.gather(*(step(nap, n) for n in range(32)))",
+    )
+    await engine.run("naps")  # whatever is imported is imported by now
+    began = time.monotonic()
+    assert await engine.run("naps") == list(range(32))
+    assert time.monotonic() - began < 0.2 * 32 / 4
+
+
+async def test_a_step_that_raises_stop_iteration_ends_as_any_that_fails(engine: Engine) -> None:
+    await engine.publish("stops", "def stop():\n    next(iter(()))\nasync def main():\n    await step(stop)")
+    with pytest.raises(TaskFailed, match="StopIteration"):
+        await engine.run("stops", timeout=30)

@@ -23,7 +23,7 @@ from sequential_adaptor import (
     TaskRun,
 )
 from sequential_adaptor.engine import rules
-from sequential_adaptor.engine.ledger import Ledger
+from sequential_adaptor.engine.holding.ledger import Ledger
 from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
 from sequential_adaptor.outcomes import Outcome
 from sequential_adaptor.runners import Call, Ending, Turn
@@ -342,7 +342,7 @@ TestOneTask = OneTask.TestCase
 
 def test_only_declared_changes_of_status_are_made() -> None:
     call = StackRun(id="run.1", task_run_id="run", parent_stack_run_id="run", operation="s.call", status="completed")
-    with pytest.raises(IllegalTransition, match="it has ended"):
+    with pytest.raises(IllegalTransition, match="is completed and cannot become completed"):
         rules.call_ended(call, Outcome(result=1), START)
 
 

@@ -209,3 +209,63 @@ async def test_two_workers_in_two_processes_share_a_store(tmp_path: Path) -> Non
             assert await asyncio.wait_for(child.wait(), 60) == 0
         assert {await handle.result(1) for handle in handles} <= {child.pid for child in children}
         assert os.getpid() not in {await handle.result(1) for handle in handles}
+
+
+async def test_a_claim_that_comes_when_the_run_has_ended_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer was so late that the lease was over, and somebody else has ended the run: that is no error."""
+    caplog.set_level("INFO")
+    async with Engine(storage(tmp_path)) as engine:
+        await engine.publish("echo", "async def main(n):\n    return n")
+        handle = await engine.submit("echo", 1)
+        get_task_run = FolderAdapter.get_task_run
+
+        async def ended_meanwhile(adapter: FolderAdapter, id: str) -> Any:
+            monkeypatch.undo()
+            await handle.cancel(force=True)
+            return await get_task_run(adapter, id)
+
+        monkeypatch.setattr(FolderAdapter, "get_task_run", ended_meanwhile)
+        await Worker(engine.adapter).run(until_idle=True)
+        assert (await handle.record()).status == "cancelled"
+    said = [record.getMessage() for record in caplog.records]
+    assert any("the claim was lost" in line for line in said)
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")], said
+
+
+HOLDS = """
+import asyncio
+async def main(count):
+    nap = asyncio.ensure_future(call_host_tool("naps", "take", [0]))
+    found = [await wait_for_event("go") for _ in range(count)]
+    nap.cancel()
+    return found
+"""
+
+
+async def test_events_of_other_processes_reach_a_task_that_is_held_soon_however_quickly_they_follow_each_other(
+    tmp_path: Path,
+) -> None:
+    """The holder looks at what has arrived when the store has news, and need not wait for its next heartbeat."""
+    async with (
+        ServiceClient() as services,
+        Engine(storage(tmp_path), services=services) as engine,
+        Engine(storage(tmp_path)) as other,
+    ):
+        naps = Naps(60)
+        services.register_service("naps", naps)
+        await engine.publish("holds", HOLDS)
+        handle = await engine.submit("holds", 6)
+        worker = Worker(engine.adapter, services=services)  # whose heartbeats are 10 seconds apart
+        working = asyncio.create_task(worker.run())
+        while not naps.begun:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        for number in range(6):
+            await other.handle(handle.id).send("go", number)
+            await asyncio.sleep(0.03)
+        assert await handle.result(timeout=30) == list(range(6))
+        assert time.monotonic() - began < 8
+        worker.stop()
+        await asyncio.wait_for(working, 15)

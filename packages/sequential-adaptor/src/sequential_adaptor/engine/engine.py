@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sequential_adaptor import ids, values
-from sequential_adaptor.engine import rules
+from sequential_adaptor import ids, telemetry
 from sequential_adaptor.engine.blocking import Blocking
-from sequential_adaptor.engine.dispatching import Dispatcher
+from sequential_adaptor.engine.carrying import Carrying
+from sequential_adaptor.engine.executor import ended
 from sequential_adaptor.engine.handle import RunHandle
-from sequential_adaptor.engine.holding import Manner
+from sequential_adaptor.engine.history.past import Past
+from sequential_adaptor.engine.holding.tools import Tools
 from sequential_adaptor.engine.publishing import parsed, source_of
-from sequential_adaptor.engine.tools import Tools
-from sequential_adaptor.engine.workbench import Workbench
-from sequential_adaptor.engine.worker import Worker, new_service_client, opened, worker_name
-from sequential_adaptor.errors import ConfigurationError, RecordExists, TaskFunctionNotFound
-from sequential_adaptor.records import TaskFunction, TaskRun
+from sequential_adaptor.engine.queues.queueing import Queueing
+from sequential_adaptor.engine.queues.settings import Rate
+from sequential_adaptor.engine.schedules.scheduling import Scheduling
+from sequential_adaptor.engine.submitting import prepare, store_once
+from sequential_adaptor.engine.worker import Worker, new_service_client, opened
+from sequential_adaptor.errors import ConfigurationError
+from sequential_adaptor.records import TaskFunction
 from sequential_adaptor.values import JSON
 
 if TYPE_CHECKING:
@@ -28,10 +31,9 @@ if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
 
 _RUNNERS_OF_PYTHON = frozenset({"fetch", "flow"})
-_CARRY_THROUGH = Manner(hand_out="none", linger=1.0)
 
 
-class Engine(Blocking):
+class Engine(Blocking, Queueing, Scheduling, Past):
     """Publishes functions, submits runs, and works on them.
 
     ``storage`` is a storage URL, an adapter, or ``None`` for the default. It is opened by ``async with``, and closed
@@ -69,41 +71,57 @@ class Engine(Blocking):
         runner: str = "fetch",
         entry: str | None = None,
         metadata: JSON = None,
+        queue: str | None = None,
+        limit: int | None = None,
+        per_worker: int | None = None,
+        rate: tuple[int, timedelta] | Rate | None = None,
     ) -> TaskFunction:
         """Store a version of a task function, the current one from now on. Runs in flight keep theirs.
 
         ``code`` is source text, a path, or an async function, whose whole module is stored. Modules that lie beside a
-        file and are imported by it are stored with it. ``entry`` names the function to begin with.
+        file and are imported by it are stored with it. ``entry`` names the function to begin with. ``queue`` is the
+        queue that its runs go through unless they name another; ``limit``, ``per_worker`` and ``rate`` are set for that
+        queue, for one of the function's own name where none is named (see :meth:`set_queue`).
         """
-        source = source_of(code)
-        if runner in _RUNNERS_OF_PYTHON:
+        is_python = runner in _RUNNERS_OF_PYTHON
+        source = source_of(code, is_python=is_python)
+        if is_python:
             parsed(source.code, identifier)
         entry = entry or source.entry
-        about = metadata if entry is None else {**(metadata or {}), "entry": entry}
+        own_queue = await self._queue_of_function(identifier, queue, limit=limit, per_worker=per_worker, rate=rate)
+        more = {name: value for name, value in (("entry", entry), ("queue", own_queue)) if value is not None}
+        about = {**(metadata or {}), **more} if more else metadata
         function = TaskFunction(
             identifier=identifier, code=source.code, runner=runner, modules=source.modules or None, metadata=about
         )
         return await self.adapter.store_task_function(function)
 
-    async def submit(self, identifier: str, input: JSON = None, *, id: str | None = None) -> RunHandle:
+    async def submit(
+        self,
+        identifier: str,
+        input: JSON = None,
+        *,
+        id: str | None = None,
+        at: datetime | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        key: str | None = None,
+    ) -> RunHandle:
         """Store a run of the function's current version, to be carried on by whoever works on the store.
 
         The same ``id`` again is the same run, whatever has become of it. An ``id`` that belongs to a run of another
         function, or with another input, raises :class:`RecordExists`.
+
+        - ``at``: it does not start before that time.
+        - ``queue``: it goes through that queue, else through the function's own, if it has one. Among those that wait
+          the highest ``priority`` goes first (-100 to 100, 0 by default), then the one that was submitted first; of
+          all runs with the same ``key`` one is on its way at a time.
         """
-        values.check(input, "$.input")
-        run_id = ids.check_run_id(id) if id is not None else ids.new_id()
-        function = await self.adapter.get_task_function(ids.check_identifier(identifier))
-        if function is None:
-            raise TaskFunctionNotFound(identifier)
-        try:
-            await self.adapter.commit(rules.submission(function, run_id, input), id=ids.new_id())
-        except RecordExists:
-            run = await self.adapter.get_task_run(run_id)
-            if run is None:
-                raise
-            _check_same(run, identifier, input)
-        return RunHandle(self.adapter, run_id)
+        submission = await prepare(
+            self.adapter, identifier, input, id=id, at=at, queue=queue, priority=priority, key=key
+        )
+        await store_once(self.adapter, submission)
+        return RunHandle(self.adapter, submission.run.id, queue_id=submission.queue_id)
 
     async def run(
         self, identifier: str, input: JSON = None, *, id: str | None = None, timeout: float | None = None
@@ -113,25 +131,20 @@ class Engine(Blocking):
         Its children are carried through as well, other runs of the store are not. Where another worker holds it, that
         one's result is waited for.
         """
-        handle = await self.submit(identifier, input, id=id)
-        await self.carry(handle, timeout=timeout)
-        return await handle.result()
+        submission = await prepare(self.adapter, identifier, input, id=id)
+        handle = RunHandle(self.adapter, submission.run.id, queue_id=submission.queue_id)
+        carrying = self._carrying(handle)
+        await carrying.submit(submission)
+        return ended(await carrying.through(timeout)).result
 
     async def carry(self, handle: RunHandle, *, timeout: float | None = None, lease: float = 30.0) -> None:
         """Work on one run and its children until it has ended."""
+        await self._carrying(handle, lease).through(timeout)
+
+    def _carrying(self, handle: RunHandle, lease: float = 30.0) -> Carrying:
         if self._tools is None:
             raise ConfigurationError("the engine is not open; use `async with Engine(...) as engine:`")
-        bench = Workbench(self.adapter, self._tools, hands=32, scope=[handle.id])
-        await bench.open()
-        dispatcher = Dispatcher(bench, worker_name(), concurrency=32, lease=lease, manner=_CARRY_THROUGH)
-        ending = asyncio.create_task(handle.settle(dispatcher.stirred))
-        ending.add_done_callback(lambda _: dispatcher.stop())
-        try:
-            async with asyncio.timeout(timeout):
-                await dispatcher.run(until=ending.done)
-                await ending
-        finally:
-            ending.cancel()
+        return Carrying(self.adapter, self._tools, handle, lease)
 
     async def work(self, concurrency: int = 32, lease: float = 30.0, until_idle: bool = False) -> None:
         """Be a worker on this engine's store; see :class:`Worker`."""
@@ -141,6 +154,16 @@ class Engine(Blocking):
         """A handle on a run by its id."""
         return RunHandle(self.adapter, ids.check_run_id(run_id))
 
+    async def _queue_of_function(self, identifier: str, queue: str | None, **limits: Any) -> str | None:
+        """The queue that runs of a function go through, made or changed as was asked; ``None`` for none."""
+        wanted = {name: value for name, value in limits.items() if value is not None}
+        name = identifier if queue is None and wanted else queue
+        if wanted:
+            await self.set_queue(str(name), **wanted)
+        elif name is not None:
+            await self.queue(name)
+        return name
+
     # ---- opening and closing
 
     async def __aenter__(self) -> Self:
@@ -149,6 +172,7 @@ class Engine(Blocking):
         if self._services is None:
             self._services = await self._stack.enter_async_context(new_service_client())
         self._tools = Tools(self._store, self._services)
+        telemetry.instrument_as_asked()
         self._stack.push_async_callback(self._tools.close)
         return self
 
@@ -157,10 +181,3 @@ class Engine(Blocking):
     ) -> None:
         self._store = self._services = self._tools = None
         await self._stack.aclose()
-
-
-def _check_same(run: TaskRun, identifier: str, input: JSON) -> None:
-    if run.task_identifier != identifier:
-        raise RecordExists("TaskRun", run.id, f"it is a run of {run.task_identifier!r}") from None
-    if not values.identical(run.input, input):
-        raise RecordExists("TaskRun", run.id, "it has another input") from None

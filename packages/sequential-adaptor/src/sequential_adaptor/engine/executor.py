@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sequential_adaptor import ids, values
 from sequential_adaptor.engine import rules
-from sequential_adaptor.engine.dispatching import Dispatcher
-from sequential_adaptor.engine.holding import Manner
-from sequential_adaptor.engine.tools import Tools
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.engine.holding.holder import Manner
+from sequential_adaptor.engine.holding.tools import Tools
+from sequential_adaptor.engine.holding.workbench import Workbench
+from sequential_adaptor.engine.retention.tombstones import check_id_is_free
 from sequential_adaptor.engine.worker import new_service_client, opened, worker_name
+from sequential_adaptor.engine.working.dispatching import Dispatcher
 from sequential_adaptor.errors import (
     ConfigurationError,
     Conflict,
@@ -116,6 +117,8 @@ class TaskExecutor(StopAndGo):
         run = found or given
         function = await self._function(bench, run, code)
         if found is None:
+            if given.id:
+                await check_id_is_free(bench.store, given.id)
             run_id = given.id or ids.new_id()
             await bench.commit(rules.submission(function, run_id, given.input, metadata=given.metadata))
             run = await self._reread(bench, run_id)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sequential_adaptor.engine.dispatching import Dispatcher
 from sequential_adaptor.engine.executor import STOP_AND_GO, StopAndGo
+from sequential_adaptor.engine.working.dispatching import Dispatcher
 from sequential_adaptor.records import StackRun
 
 if TYPE_CHECKING:
-    from sequential_adaptor.engine.workbench import Workbench
+    from sequential_adaptor.engine.holding.workbench import Workbench
 
 _ROUND = 1_000
 

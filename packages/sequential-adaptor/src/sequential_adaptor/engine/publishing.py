@@ -21,12 +21,13 @@ class Source:
     entry: str | None = None
 
 
-def source_of(given: str | Path | Callable[..., Any]) -> Source:
+def source_of(given: str | Path | Callable[..., Any], *, is_python: bool = True) -> Source:
     """The source of a function (its whole module), a file (a ``Path``, or text that ends in ``.py``), or text."""
     if callable(given):
         return _of_function(given)
     if isinstance(given, Path) or (given.endswith(".py") and "\n" not in given):
-        return _of_file(Path(given))
+        path = Path(given)
+        return _of_file(path) if is_python or path.suffix == ".py" else Source(_text_of(path), {})
     return Source(given, {})
 
 
@@ -44,13 +45,17 @@ def _of_function(function: Callable[..., Any]) -> Source:
     return Source(found.code, found.modules, name)
 
 
-def _of_file(path: Path) -> Source:
+def _text_of(path: Path) -> str:
     try:
-        code = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigurationError(f"there is no file {str(path)!r} to publish") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{str(path)!r} is not UTF-8 text: {error}") from error
+
+
+def _of_file(path: Path) -> Source:
+    code = _text_of(path)
     modules: dict[str, str] = {}
     _collect(code, path, modules)
     return Source(code, modules)

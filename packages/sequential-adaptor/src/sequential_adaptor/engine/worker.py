@@ -10,15 +10,19 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sequential_adaptor import ids
-from sequential_adaptor.engine.dispatching import Dispatcher
-from sequential_adaptor.engine.tools import Tools
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor import ids, telemetry
+from sequential_adaptor.engine.holding.tools import Tools
+from sequential_adaptor.engine.holding.workbench import Workbench
+from sequential_adaptor.engine.working.dispatching import Dispatcher
+from sequential_adaptor.engine.working.idling import is_idle
 from sequential_adaptor.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from sequential_adaptor.engine.retention.policy import Retention
     from sequential_adaptor.services import ServiceClient
     from sequential_adaptor.storage import StorageAdapter
 
@@ -29,6 +33,9 @@ class Worker:
     ``storage`` is a storage URL, an open adapter, or ``None`` for the default. ``lease`` is for how many seconds a
     claim holds without a heartbeat: as long as that, others wait before they go on with what a dead worker held.
     Several workers may share a store, in one process or many, if its adapter is ``atomic``.
+
+    ``retention`` says for how long runs are kept after they have ended: one of the workers that were given one forgets
+    older ones beside its work, in small bites.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Worker:
         lease: float = 30.0,
         services: ServiceClient | None = None,
         name: str | None = None,
+        retention: Retention | timedelta | None = None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError(f"concurrency is {concurrency!r}; it is a count of 1 or more")
@@ -49,6 +57,7 @@ class Worker:
         self._concurrency = concurrency
         self._lease = lease
         self._services = services
+        self._retention = _as_retention(retention)
         self._dispatcher: Dispatcher | None = None
         self._stopping = False
 
@@ -69,21 +78,43 @@ class Worker:
             if services is None:
                 services = await stack.enter_async_context(new_service_client())
             tools = Tools(store, services)
+            telemetry.instrument_as_asked()
             stack.push_async_callback(tools.close)
             bench = Workbench(store, tools, hands=self._concurrency)
             await bench.open()
-            self._dispatcher = Dispatcher(bench, self.name, concurrency=self._concurrency, lease=self._lease)
+            dispatcher = Dispatcher(bench, self.name, concurrency=self._concurrency, lease=self._lease)
+            self._dispatcher = dispatcher
             if self._stopping:
                 return
             await asyncio.to_thread(_import_what_tasks_need)
+            if self._retention is not None:
+                await stack.enter_async_context(_house_kept(store, self._retention))
             with stopped_by_signals(self):
-                await self._dispatcher.run(until_idle=until_idle)
+                await dispatcher.run(is_over=partial(_is_idle, dispatcher, bench) if until_idle else None)
 
     def stop(self) -> None:
         """Stop as SIGTERM does. ``run`` returns when what is held has ended or is given back."""
         self._stopping = True
         if self._dispatcher is not None:
             self._dispatcher.stop()
+
+
+def _as_retention(given: Retention | timedelta | None) -> Retention | None:
+    if given is None:
+        return None
+    from sequential_adaptor.engine.retention.policy import Retention  # not needed to run tasks
+
+    return given if isinstance(given, Retention) else Retention(given)
+
+
+def _house_kept(store: StorageAdapter, policy: Retention) -> contextlib.AbstractAsyncContextManager[None]:
+    from sequential_adaptor.engine.retention.housekeeping import Housekeeper  # not needed to run tasks
+
+    return Housekeeper(store, policy).at_work()
+
+
+async def _is_idle(dispatcher: Dispatcher, bench: Workbench) -> bool:
+    return not dispatcher.is_busy and await is_idle(bench)
 
 
 def _import_what_tasks_need() -> None:

@@ -23,6 +23,16 @@ from sequential_adaptor.values import JSON
 _CANCELLED = Ending("cancelled", error={"type": "CancelledError", "message": "cancelled"})
 
 
+def standing_calls(state: JSON) -> set[int] | None:
+    """The numbers of the calls that a :class:`PlainSession` stood at when it left this state of a frame.
+
+    ``None`` where another session left it, which replays its history from the beginning.
+    """
+    if not isinstance(state, dict) or state.keys() != {"runner", "made", "calls"}:
+        return None
+    return {call["sequence"] for call in state["calls"]}
+
+
 class PlainSession(Session):
     """Runs, and resumes when every outstanding call has its outcome.
 

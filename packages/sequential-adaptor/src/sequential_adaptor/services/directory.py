@@ -63,7 +63,8 @@ class Directory:
         async with self._making:
             if alias not in self._services:
                 self._made[alias] = await registry.create("service", alias)
-                self._services[alias] = Service(alias, self._made[alias])
+                limit = getattr(self._made[alias], "call_timeout", None)
+                self._services[alias] = Service(alias, self._made[alias], timeout=limit)
             return self._services[alias]
 
     async def aclose(self) -> None:

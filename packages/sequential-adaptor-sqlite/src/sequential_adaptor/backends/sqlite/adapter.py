@@ -73,7 +73,7 @@ class SQLiteAdapter(StorageAdapter):
         self._turns = Turns(self._path, self.patience)
         self._thread = Thread(self._path, type(self).__name__, self.patience, self._turns.close)
         self._waiter = Waiter(self._thread)
-        self._writer = Writer(self._thread, self._turns, self.patience, self._waiter.bell)
+        self._writer = Writer(self._thread, self._turns, self.patience, self._waiter.announce)
         self._opening = asyncio.Lock()
 
     # ---- opening and closing
@@ -85,7 +85,10 @@ class SQLiteAdapter(StorageAdapter):
 
     async def close(self) -> None:
         async with self._opening:
+            self._waiter.let_go()
+            self._writer.hand_over(asyncio.get_running_loop())
             await self._thread.close(self._disconnect)
+            self._waiter.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self._path, self._durability, Patience(self._path, self.patience))

@@ -47,7 +47,7 @@ class Creation(Step):
         self._table: Table[Any] = TABLES[type(record)]
         self._record: Any = record
         self._row: Row = self._table.row(record, **also)
-        self.brings_work = isinstance(record, StackRun) and record.due_at is not None
+        self.brings_work = isinstance(record, StackRun) and record.due_at is not None and record.worker is None
 
     def apply(self, transaction: Transaction) -> None:
         """Store it."""

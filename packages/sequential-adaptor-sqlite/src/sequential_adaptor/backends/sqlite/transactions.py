@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -10,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from sequential_adaptor.backends.sqlite.answers import Answer, give
-from sequential_adaptor.backends.sqlite.bell import ANNOUNCE, Bell
+from sequential_adaptor.backends.sqlite.bell import ANNOUNCE
 from sequential_adaptor.backends.sqlite.connection import Thread
 from sequential_adaptor.backends.sqlite.failures import translate
 from sequential_adaptor.backends.sqlite.turns import Turns
 from sequential_adaptor.backends.sqlite.waiting import Patience
+from sequential_adaptor.errors import StorageError
 from sequential_adaptor.records import time_to_text
 
 T = TypeVar("T")
@@ -50,34 +52,60 @@ _Asked: TypeAlias = tuple[Write[Any], Answer[Any]]
 
 
 class Writer:
-    """Runs writes in groups, one transaction and one COMMIT each, in the order in which they were asked for."""
+    """Runs writes in groups, one transaction and one COMMIT each, in the order in which they were asked for.
 
-    def __init__(self, thread: Thread, turns: Turns, seconds: float, bell: Bell) -> None:
+    ``announce`` is told the count of announcements, on the connection's thread, when a transaction brought work.
+    """
+
+    def __init__(self, thread: Thread, turns: Turns, seconds: float, announce: Callable[[int], None]) -> None:
         self._thread = thread
         self._turns = turns
         self._seconds = seconds
-        self._bell = bell
+        self._announce = announce
         self._lock = threading.Lock()
         self._asked: list[_Asked] = []
+        self._collected: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
+        self._last_group = 1
 
     async def run(self, write: Write[T]) -> T:
         """What the write gives, once it is on disk. A caller that is cancelled stops nothing."""
         self._thread.check()
         answer = Answer[T]()
-        with self._lock:
-            if not self._asked:
-                self._thread.post(self._run_asked)
-            self._asked.append((write, answer))
+        loop = answer.future.get_loop()
+        if (collected := self._collected.get(loop)) is not None:
+            collected.append((write, answer))
+        else:
+            self._collected[loop] = [(write, answer)]
+            if self._last_group > 1:  # what others ask for now goes along, however soon the thread is ready
+                loop.call_soon(self.hand_over, loop)
+            else:
+                self.hand_over(loop)
         try:
             return await answer.future
         except sqlite3.Error as error:
             raise translate(error, self._thread.path) from error
+
+    def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the thread have what this event loop's tasks have asked for."""
+        collected = self._collected.pop(loop, [])
+        if not collected:
+            return
+        try:
+            with self._lock:
+                if not self._asked:
+                    self._thread.post(self._run_asked)
+                self._asked += collected
+        except StorageError as error:  # it was closed at this moment
+            for _, answer in collected:
+                answer.fail(error)
+                answer.tell()
 
     def _run_asked(self, connection: sqlite3.Connection) -> None:
         with self._lock:
             asked, self._asked = self._asked, []
         for begin in range(0, len(asked), _LARGEST_GROUP):
             group = asked[begin : begin + _LARGEST_GROUP]
+            self._last_group = len(group)
             self._run_group(connection, group)
             give([answer for _, answer in group])
 
@@ -118,7 +146,7 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
         if announced is not None:
-            self._bell.ring(announced)
+            self._announce(announced)
 
 
 def _apply(connection: sqlite3.Connection, group: Sequence[_Asked]) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sequential_adaptor.backends.folder import index
 from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.drafts import Draft
-from sequential_adaptor.backends.folder.entries import Entry
+from sequential_adaptor.backends.folder.entries import Entry, Op
 from sequential_adaptor.backends.folder.index import Index
 from sequential_adaptor.backends.folder.journal import Journal
 from sequential_adaptor.backends.folder.locks import FileLock
@@ -227,5 +227,14 @@ class Store:
 
 
 def is_news(entry: Entry) -> bool:
-    """Whether an entry is more than a claim or a heartbeat."""
-    return entry.commit is not None or any(op.whole or "lease_expires_at" not in op.fields for op in entry.ops)
+    """Whether somebody may find work after an entry. Claims, heartbeats and the steps of a task bring none."""
+    if entry.commit is None:
+        return any(op.whole or "lease_expires_at" not in op.fields for op in entry.ops)
+    return any(_makes_due(op) for op in entry.ops)
+
+
+def _makes_due(op: Op) -> bool:
+    """Whether a record gets a time and nobody holds it, or it is given back."""
+    if op.fields.get("due_at") is not None:
+        return op.fields.get("worker") is None
+    return "due_at" not in op.fields and "lease_expires_at" in op.fields and not op.whole

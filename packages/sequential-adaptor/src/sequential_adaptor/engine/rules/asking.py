@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from sequential_adaptor.engine.rules import lanes
 from sequential_adaptor.engine.rules.calls import call_ended, outcome_stored
 from sequential_adaptor.engine.rules.operations import CANCEL, EVENT
 from sequential_adaptor.engine.rules.steps import GIVEN_BACK, run_to, stack_to
@@ -18,6 +19,7 @@ from sequential_adaptor.runners.base import Ending
 from sequential_adaptor.storage.changes import Change, Create, Update, Wake
 from sequential_adaptor.values import JSON
 
+BY_FORCE: Final[Mapping[str, JSON]] = {"type": "Cancelled", "message": "cancelled by force"}
 _LONGEST_ID: Final = 64
 
 
@@ -41,7 +43,8 @@ def child_ended(call: StackRun, child: TaskRun, ending: Ending, now: datetime) -
 def event_sent(run: TaskRun, name: str, data: JSON, event_id: str, now: datetime) -> tuple[Change, ...]:
     """An event for a run: kept until the task waits for it."""
     if run.status in TASK_RUN.ended:
-        raise ConfigurationError(f"run {run.id} is {run.status}: nobody is left to take the event {name!r}")
+        remedy = f". Let it go on first: sequential retry {run.id}" if run.status == "failed" else ""
+        raise ConfigurationError(f"run {run.id} is {run.status}: nobody is left to take the event {name!r}{remedy}")
     event = StackRun(
         id=f"{run.id}.e{event_id}",
         task_run_id=run.id,
@@ -55,10 +58,15 @@ def event_sent(run: TaskRun, name: str, data: JSON, event_id: str, now: datetime
     return Create(event), Wake(run.id)
 
 
+def cancel_id(run_id: str) -> str:
+    """The id of the record by which a run is asked to end."""
+    return f"{run_id}.cancel"
+
+
 def cancel_asked(run_id: str, now: datetime) -> tuple[Change, ...]:
     """Ask a run to end: its task gets ``CancelledError`` where it awaits, once."""
     asked = StackRun(
-        id=f"{run_id}.cancel",
+        id=cancel_id(run_id),
         task_run_id=run_id,
         parent_stack_run_id=run_id,
         operation=CANCEL,
@@ -69,12 +77,23 @@ def cancel_asked(run_id: str, now: datetime) -> tuple[Change, ...]:
     return Create(asked), Wake(run_id)
 
 
+def cancel_asked_again(asked: StackRun, now: datetime) -> tuple[Change, ...]:
+    """The same, of a run that was cancelled before, and gone on with by a retry since."""
+    again = {"parent_stack_run_id": asked.task_run_id, "position": None, "log": None, "ended_at": now}
+    expect = {"parent_stack_run_id": asked.parent_stack_run_id}
+    return Update(StackRun, asked.id, again, expect), Wake(asked.task_run_id)
+
+
 def cancelled_at_once(run: TaskRun, frame: StackRun, calls: Iterable[StackRun], now: datetime) -> tuple[Change, ...]:
     """End a run whatever its holder does: the tokens move on, so that every holder is refused from now on."""
-    error = {"type": "Cancelled", "message": "cancelled by force"}
-    ended: dict[str, Any] = {"error": error, "ended_at": now}
-    fenced = [_ended_by_force(stack_run, ended) for stack_run in (frame, *calls)]
-    return (run_to(run, "cancelled", {"status": run.status}, **ended), *fenced)
+    ended: dict[str, Any] = {"error": BY_FORCE, "ended_at": now}
+    fenced = [_ended_by_force(frame, {**ended, **lanes.left(frame)}), *(_ended_by_force(call, ended) for call in calls)]
+    return (run_to(run, "cancelled", {"status": run.status}, **ended), *fenced, *lanes.news_for_queue(frame))
+
+
+def left_open(calls: Iterable[StackRun], now: datetime, error: JSON = BY_FORCE) -> tuple[Change, ...]:
+    """End the calls of a run that has ended without its code; whoever performs them is refused from now on."""
+    return tuple(_ended_by_force(call, {"error": error, "ended_at": now}) for call in calls)
 
 
 def _ended_by_force(stack_run: StackRun, ended: Mapping[str, Any]) -> Update:

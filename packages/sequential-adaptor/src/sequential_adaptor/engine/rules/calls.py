@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sequential_adaptor.engine.rules.operations import CHILD, TIMER
 from sequential_adaptor.engine.rules.steps import GIVEN_BACK, differences, stack_to
@@ -14,16 +15,19 @@ from sequential_adaptor.storage.changes import Change, Create, Update, Wake
 from sequential_adaptor.values import JSON
 
 
-def call_id(frame: StackRun, sequence: int) -> str:
-    """``<frame id>.<n>``: the call's id, and its idempotency key."""
-    return f"{frame.id}.{sequence}"
+def call_id(frame: StackRun, sequence: int, undone: int = 0) -> str:
+    """``<frame id>.<n>``: the call's id, and its idempotency key.
+
+    A call in the place of one that a retry of the run has undone has another key: ``<frame id>.<n>r<times>``.
+    """
+    return f"{frame.id}.{sequence}r{undone}" if undone else f"{frame.id}.{sequence}"
 
 
-def call_made(frame: StackRun, call: Call, now: datetime, *, handed_out: bool = False) -> StackRun:
+def call_made(frame: StackRun, call: Call, now: datetime, *, handed_out: bool = False, undone: int = 0) -> StackRun:
     """The record of a call: covered by the frame's claim (no ``due_at``), or handed out to whichever worker is free."""
     status = "pending" if handed_out else "in_progress"
     return StackRun(
-        id=call_id(frame, call.sequence),
+        id=call_id(frame, call.sequence, undone),
         task_run_id=frame.task_run_id,
         parent_stack_run_id=frame.id,
         sequence=call.sequence,
@@ -70,8 +74,10 @@ def taken(before: StackRun | None, happening: StackRun, position: int, log: tupl
 
     ``before`` is the record as stored, ``None`` for one that is not (a timer).
     """
-    after = happening.replace(position=position, log=list(log) or None)
-    return Create(after) if before is None else Update(StackRun, after.id, differences(before, after))
+    place: dict[str, Any] = {"position": position, "log": list(log)} if log else {"position": position}
+    if before is None:
+        return Create(happening.replace(**place))
+    return Update(StackRun, happening.id, {**differences(before, happening), **place})
 
 
 def timer_fired(frame: StackRun, position: int, now: datetime) -> StackRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sequential_adaptor.engine.rules import lanes
 from sequential_adaptor.engine.rules.steps import GIVEN_BACK, run_to, stack_to
 from sequential_adaptor.outcomes import Outcome
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
@@ -49,7 +50,8 @@ def taken_up(run: TaskRun, frame: StackRun, now: datetime) -> tuple[Change, ...]
         started: dict[str, Any] = {} if run.started_at is not None else {"started_at": now}
         changes.append(run_to(run, "running", None, **started))
     if frame.status != "in_progress" or frame.progress_token != frame.token:
-        changes.append(stack_to(frame, "in_progress", progress_token=frame.token, suspended_at=None))
+        place = lanes.taken_up(frame)
+        changes.append(stack_to(frame, "in_progress", progress_token=frame.token, suspended_at=None, **place))
     return tuple(changes)
 
 
@@ -75,11 +77,6 @@ def put_off(frame: StackRun, seconds: float, now: datetime) -> tuple[Change, ...
     return (Update(StackRun, frame.id, {"due_at": now + timedelta(seconds=seconds), **GIVEN_BACK}),)
 
 
-def not_taken_up(run: TaskRun, frame: StackRun, error: JSON, now: datetime) -> tuple[Change, ...]:
-    """The run fails before its code is reached."""
-    return end(run, frame, Ending("failed", error=error), now)
-
-
 def given_back(frame: StackRun, now: datetime) -> tuple[Change, ...]:
     """The holder stops (a worker that shuts down): due at once for the next."""
     return put_off(frame, 0, now)
@@ -96,8 +93,10 @@ def end(run: TaskRun, frame: StackRun, ending: Ending, now: datetime) -> tuple[C
             ended_at=now,
             due_at=None,
             progress_token=frame.token,
+            **lanes.left(frame),
             **GIVEN_BACK,
         ),
+        *lanes.news_for_queue(frame),
     )
 
 
@@ -106,7 +105,8 @@ def dead(kind: str, claimed: StackRun) -> JSON:
     times = claimed.token - claimed.progress_token
     message = (
         f"{kind} {claimed.id} was claimed {times} times in a row without getting one step further: it ends its workers"
-        " (out of memory, a crash in native code, os._exit). Mend the task, and submit it anew"
+        " (out of memory, a crash in native code, os._exit)."
+        f" Mend what ends them, and let it go on: sequential retry {claimed.task_run_id}"
     )
     return {"type": "DeadTask", "message": message, "dead": True}
 

@@ -14,6 +14,8 @@ WAIT: Final = "wait:"
 SLEEP: Final = "sleep"
 STEP: Final = "step:"
 CHILD: Final = "task:"
+FORKED: Final = "forked"
+RETRIED: Final = "retried"
 
 
 def is_child(record: StackRun) -> bool:

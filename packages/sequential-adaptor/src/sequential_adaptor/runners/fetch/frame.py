@@ -20,7 +20,7 @@ from sequential_adaptor.runners.fetch.copies import checked, fresh
 from sequential_adaptor.runners.fetch.deadlock import deadlock
 from sequential_adaptor.runners.fetch.entry import run_program
 from sequential_adaptor.runners.fetch.frame_state import FrameState
-from sequential_adaptor.runners.fetch.happenings import CANCEL, EVENT, TIMER, is_call
+from sequential_adaptor.runners.fetch.happenings import CANCEL, EVENT, PAUSES, TIMER, is_call
 from sequential_adaptor.runners.fetch.importing import OwnModules
 from sequential_adaptor.runners.fetch.inbox import Inbox
 from sequential_adaptor.runners.fetch.lines import awaited_line, running_line
@@ -70,6 +70,11 @@ class Frame:
     def own_modules(self) -> Mapping[str, ModuleType]:
         """The task's modules by their full names."""
         return self.modules.loaded
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none of the task's code is left to run."""
+        return self._main is not None and all(task.done() for task in self.loop.tasks.values())
 
     # ---- turns
 
@@ -182,6 +187,9 @@ class Frame:
             if sequence in self.calls.outstanding:  # else the task has settled it, and it moves nothing
                 self._move_clock(happening)
             return self.calls.end(happening)
+        if operation in PAUSES:
+            self.clock.pause(happening.ended_at or self.clock.now)
+            return True
         self._move_clock(happening)
         if operation == TIMER:
             numbers = happening.result if isinstance(happening.result, list) else None

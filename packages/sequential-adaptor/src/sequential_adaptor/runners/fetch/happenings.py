@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from sequential_adaptor.records import StackRun
 
 TIMER, CANCEL, EVENT = "timer", "cancel", "event:"
+PAUSES = frozenset({"forked", "retried"})
+"""Where somebody took the task back to: it went on at another time."""
 
 
 def is_call(record: StackRun) -> bool:
     """Whether a stack run below a frame is a call of its code, and not something that happened to it."""
     operation = record.operation
+    if operation in PAUSES:
+        return False
     return operation != TIMER and operation != CANCEL and not operation.startswith(EVENT)
 
 

@@ -16,6 +16,7 @@ from sequential_adaptor.runners.fetch import failures
 from sequential_adaptor.runners.fetch.call_book import Pending
 from sequential_adaptor.runners.fetch.copies import checked, fresh
 from sequential_adaptor.runners.fetch.frame import Frame
+from sequential_adaptor.runners.fetch.queueing import checked_place
 from sequential_adaptor.task._response import Response
 from sequential_adaptor.values import JSON
 
@@ -104,14 +105,15 @@ class TaskFrame(Frame):
         call = Call(self.calls.count + 1, f"step:{name}", input, None, run.coroutine if run.is_async else run)
         return await self.outcome(self.begin(call, failures.step_error(self.own_modules)))
 
-    async def run_task(self, identifier: str, input: Any, *, id: str | None, detached: bool) -> Any:
+    async def run_task(self, identifier: str, input: Any, *, id: str | None, detached: bool, **place: Any) -> Any:
         """See :func:`sequential_adaptor.task.run_task`."""
         ids.check_identifier(identifier)
         if id is not None:
             ids.check_run_id(id)
         given = checked(input, f"the input of task {identifier}")
         self._refuse_secrets(given, f"task {identifier}")
-        call = Call(self.calls.count + 1, f"task:{identifier}", given, _given(id=id, detached=detached or None) or None)
+        options = _given(id=id, detached=detached or None, **checked_place(**place))
+        call = Call(self.calls.count + 1, f"task:{identifier}", given, options or None)
         return await self.outcome(self.begin(call, failures.child_error))
 
     # ---- calls that end by themselves

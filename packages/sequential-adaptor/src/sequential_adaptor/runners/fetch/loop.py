@@ -202,10 +202,10 @@ class _Standstill:
 
 def _number(item: Any) -> int:
     try:
-        return item._number  # type: ignore[no-any-return]
+        number: int = item._number
     except AttributeError:
-        item._number = item.get_loop().next_number()
-        return item._number  # type: ignore[no-any-return]
+        number = item._number = item.get_loop().next_number()
+    return number
 
 
 def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:

@@ -31,6 +31,7 @@ class FetchSession(Session):
         self._program: Program | None = None
         self._frame: TaskFrame | None = None
         self._raised: BaseException | None = None
+        self._is_counted = False
         # A turn whose awaiting was cancelled goes on in its thread; the next one has to wait for it.
         self._turn = threading.Lock()
 
@@ -41,6 +42,8 @@ class FetchSession(Session):
 
     async def start(self, history: Sequence[StackRun]) -> Turn:
         """Compile the code, and run it through its history."""
+        self._threads.users += 1
+        self._is_counted = True
         return await self._threads.run(partial(self._start, history), self._line)
 
     async def take(self, happening: StackRun) -> Turn:
@@ -48,8 +51,13 @@ class FetchSession(Session):
         return await self._threads.run(partial(self._take, happening), self._line)
 
     async def close(self) -> None:
-        """Take the frame down, in a thread as well: the task's ``finally`` blocks run there."""
-        if self._program is not None:
+        """Take the frame down; in a thread as well where the task has not ended: its ``finally`` blocks run there."""
+        self._threads.users -= self._is_counted
+        self._is_counted = False
+        if self._frame is not None and self._frame.is_over and self._turn.acquire(blocking=False):
+            self._turn.release()
+            self._close()
+        elif self._program is not None:
             await self._threads.run(self._close, self._line)
 
     def _start(self, history: Sequence[StackRun]) -> Turn:

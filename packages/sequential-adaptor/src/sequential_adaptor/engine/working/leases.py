@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor import telemetry
+from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.errors import StorageError
 from sequential_adaptor.storage.changes import Claim
+from sequential_adaptor.telemetry.logs import RunLogger
 
-logger = logging.getLogger("sequential_adaptor")
+logger = RunLogger("sequential_adaptor")
 
 
 @dataclass(slots=True)
@@ -75,4 +76,6 @@ class Leases:
                 held.claim = kept[id]
                 held.extended(kept[id])
             else:
+                if telemetry.active is not None:
+                    telemetry.active.lease_lost(claim)
                 held.lost()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sequential_adaptor.engine import children, rules
-from sequential_adaptor.engine.in_place import InPlace
-from sequential_adaptor.engine.ledger import Ledger
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.engine.holding.in_place import InPlace
+from sequential_adaptor.engine.holding.ledger import Ledger
+from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
 from sequential_adaptor.runners.base import Assignment, Call, Ending, Session, Turn
@@ -23,18 +23,23 @@ HandsOut = Callable[[Call, int], bool]
 class MovingTask:
     """Takes what happens, one thing at a time, and writes down in its ledger what the task does because of it.
 
-    ``hands_out(call, unsent)`` says whether a new call is left to any worker. ``unsent`` are the calls that are to be
+    ``hands_out(call, unsent)`` says whether a new call is left to any worker, ``is_new`` that the run was submitted
+    here a moment ago, with nothing below its frame. ``unsent`` are the calls that are to be
     performed here once they are committed, ``forsaken`` the children that the task no longer waits for.
     """
 
-    def __init__(self, bench: Workbench, function: TaskFunction, calls: InPlace, hands_out: HandsOut) -> None:
+    def __init__(
+        self, bench: Workbench, function: TaskFunction, calls: InPlace, hands_out: HandsOut, *, is_new: bool
+    ) -> None:
         self._bench = bench
         self._function = function
         self._calls = calls
         self._hands_out = hands_out
+        self._is_new = is_new
         self._session: Session | None = None
         self._live: dict[int, Call] = {}
         self._taken: dict[int, StackRun] = {}
+        self._noted = datetime.min.replace(tzinfo=UTC)
         self.turn = Turn()
         self.unsent: list[StackRun] = []
         self.forsaken: list[StackRun] = []
@@ -48,7 +53,8 @@ class MovingTask:
     async def open(self, claim: Claim, run: TaskRun) -> None:
         """Begin, or replay what is stored."""
         frame = claim.stack_run
-        history = await self._bench.history(frame)
+        history = [] if self._is_new else await self._bench.history(frame)
+        self._is_new = False
         self.ledger = Ledger(run, claim, history)
         started_at = run.started_at or self._bench.clock.now()
         runner = await self._bench.tools.runner(self._function.runner)
@@ -118,12 +124,17 @@ class MovingTask:
 
     async def _note(self, turn: Turn, *, log_on_frame: bool = False) -> None:
         self.turn = turn
-        now = self._bench.clock.now()
+        now = self._time_of_turn()
         self.ledger.remember(turn, log_on_frame)
         for call in turn.calls:
             await self._note_call(call, now)
         for sequence, ending in turn.settled.items():
             self._settle(sequence, ending, now)
+
+    def _time_of_turn(self) -> datetime:
+        """A time that no other turn has: by it one can tell later which calls were made together."""
+        self._noted = max(self._bench.clock.now(), self._noted + timedelta.resolution)
+        return self._noted
 
     async def _note_call(self, call: Call, now: datetime) -> None:
         self._live[call.sequence] = call
@@ -148,8 +159,12 @@ class MovingTask:
         self._live.pop(sequence, None)
         self._calls.give_up(sequence)
         record = self.ledger.settle(sequence, ending, now)
-        if rules.is_child(record) and record.status not in STACK_RUN.ended:
+        if rules.is_child(record) and record.status not in STACK_RUN.ended and not self._never_began(record):
             self.forsaken.append(record)
+
+    def _never_began(self, record: StackRun) -> bool:
+        """Whether the child was begun and given up with nothing committed in between: then it is not begun at all."""
+        return self.ledger.withdraw(rules.child_id(record))
 
 
 def _is_known(row: StackRun) -> bool:

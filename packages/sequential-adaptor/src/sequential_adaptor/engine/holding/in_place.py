@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sequential_adaptor.engine import rules
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.outcomes import Outcome
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Call
@@ -89,7 +89,7 @@ class InPlace:
             delay = again
             if delay > _LONGEST_PAUSE_IN_PLACE and self._hands_over and not call.in_place:
                 return self._postpone(sequence, Postponed(record, delay, failures, outcome.error))
-            await asyncio.sleep(delay)
+            await self._bench.clock.sleep(delay)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """What a call raises is an outcome; anything else that goes wrong here is for the holder to know."""

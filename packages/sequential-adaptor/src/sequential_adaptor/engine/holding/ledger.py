@@ -28,6 +28,7 @@ class Ledger:
         self.position = 1 + max((row.position for row in rows if row.position is not None), default=-1)
         self.calls = {row.sequence: row for row in rows if row.sequence is not None and row.position is None}
         self.arrived = {row.id: row for row in rows if row.position is None and row.status in STACK_RUN.ended}
+        self._undone = rules.times_undone(rows)
         self._taken_up = False
 
     def renew(self, claim: Claim, run: TaskRun) -> None:
@@ -52,7 +53,8 @@ class Ledger:
 
     def made(self, call: Call, now: datetime, *, handed_out: bool) -> StackRun:
         """The task makes a call."""
-        record = rules.call_made(self.frame, call, now, handed_out=handed_out)
+        undone = self._undone.get(call.sequence, 0)
+        record = rules.call_made(self.frame, call, now, handed_out=handed_out, undone=undone)
         self.changes.append(Create(record))
         self.calls[call.sequence] = record
         return record
@@ -111,6 +113,13 @@ class Ledger:
     def add(self, changes: Iterable[Change]) -> None:
         """Changes to other records that belong into the same commit."""
         self.changes.extend(changes)
+
+    def withdraw(self, run_id: str) -> bool:
+        """Forget a run that is to be created; ``False`` where it is not among the changes."""
+        kept = [change for change in self.changes if not (isinstance(change, Create) and change.record.id == run_id)]
+        withdrawn = len(kept) < len(self.changes)
+        self.changes[:] = kept
+        return withdrawn
 
     def _stored(self, happening: StackRun) -> StackRun | None:
         if happening.id in self.arrived:

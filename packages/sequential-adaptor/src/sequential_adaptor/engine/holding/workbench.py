@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sequential_adaptor import ids
-from sequential_adaptor.engine.clock import StoreClock
-from sequential_adaptor.engine.tools import Tools
+from sequential_adaptor import ids, telemetry
+from sequential_adaptor.engine.holding.clock import StoreClock
+from sequential_adaptor.engine.holding.tools import Tools
+from sequential_adaptor.engine.working.agenda import Agenda
 from sequential_adaptor.errors import StorageUnavailable
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import StackRun
-from sequential_adaptor.storage.changes import Change, Claim, Update
+from sequential_adaptor.storage.changes import Change, Claim
 
 if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
@@ -44,7 +43,7 @@ class Workbench:
     """Shared by the holders of one worker.
 
     ``hands`` bounds how many calls are performed at once. ``scope`` holds the ids of the stack runs that this worker
-    may claim; ``None`` is all of them.
+    may claim; ``None`` is all of them. ``agenda`` has the times at which its own commits make something due.
     """
 
     def __init__(self, store: StorageAdapter, tools: Tools, *, hands: int, scope: Iterable[str] | None = None) -> None:
@@ -52,8 +51,8 @@ class Workbench:
         self.tools = tools
         self.hands = Hands(hands)
         self.scope = None if scope is None else set(scope)
+        self.agenda = Agenda()
         self.clock: StoreClock
-        self._due: list[datetime] = []
 
     async def open(self) -> None:
         """Read the store's clock."""
@@ -76,29 +75,19 @@ class Workbench:
         while True:
             try:
                 await self.store.commit(changes, claims=claims, id=id)
-                return self._remember_due(changes)
+                if telemetry.active is not None:
+                    telemetry.active.committed(changes)
+                return self.agenda.note(changes, self.clock.now())
             except StorageUnavailable:
                 if any(claim.expires_at <= self.clock.now() for claim in claims):
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def rest(self, longest: float) -> float:
-        """Seconds until something that this process has put off is due, ``longest`` at most."""
-        now = self.clock.now()
-        while self._due and self._due[0] <= now:
-            heapq.heappop(self._due)
-        return longest if not self._due else min(longest, (self._due[0] - now).total_seconds())
-
     def watch(self, *stack_run_ids: str) -> None:
         """Let this process claim these too, where it may not claim everything."""
         if self.scope is not None:
             self.scope.update(stack_run_ids)
-
-    def _remember_due(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if isinstance(change, Update) and (due_at := change.changes.get("due_at")) is not None:
-                heapq.heappush(self._due, due_at)
 
     async def _below(self, frame: StackRun, more: dict[str, object] | None) -> list[StackRun]:
         filter = {"parent_stack_run_id": frame.id, **(more or {})}
@@ -107,4 +96,6 @@ class Workbench:
         while page.cursor is not None:
             page = await self.store.query_stack_runs(filter, limit=_PAGE, cursor=page.cursor)
             found += page
+        if telemetry.active is not None:
+            telemetry.active.read(frame, found)
         return found

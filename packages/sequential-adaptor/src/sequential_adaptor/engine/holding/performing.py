@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from sequential_adaptor import values
+from sequential_adaptor import telemetry, values
 from sequential_adaptor.engine import rules
-from sequential_adaptor.engine.retrying import DEFAULT_ATTEMPTS, RetryPolicy
+from sequential_adaptor.engine.holding.functions import Functions
+from sequential_adaptor.engine.holding.retrying import DEFAULT_ATTEMPTS, RetryPolicy
 from sequential_adaptor.errors import CallFailed, InvalidValue
 from sequential_adaptor.outcomes import Outcome, failed, not_storable
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Call
 from sequential_adaptor.services.failures import is_retryable_status, retry_after_seconds
+from sequential_adaptor.telemetry.logs import about_call
 from sequential_adaptor.values import JSON
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Performer:
         self._store = store
         self._services = services
         self._sender: HttpSender | None = None
+        self._functions = Functions()
 
     def policy(self, call: StackRun) -> RetryPolicy:
         """How often a call may be tried: by its own options, else by its service's, else by the default."""
@@ -45,6 +46,12 @@ class Performer:
 
     async def perform(self, record: StackRun, live: Call | None = None) -> Outcome:
         """Perform the call. ``live`` is the call as its session has it, with what is not stored of it."""
+        with about_call(record):
+            if telemetry.active is None:
+                return await self._perform(record, live)
+            return await telemetry.active.performing(self._store, record, partial(self._perform, record, live))
+
+    async def _perform(self, record: StackRun, live: Call | None) -> Outcome:
         try:
             outcome = await self._send(record, live)
             values.check(outcome.result)
@@ -56,12 +63,13 @@ class Performer:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._functions.close()
         if self._sender is not None:
             await self._sender.aclose()
 
     async def _send(self, record: StackRun, live: Call | None) -> Outcome:
         if live is not None and live.function is not None:
-            return Outcome(result=await call_function(live.function))
+            return Outcome(result=await self._functions.call(live.function))
         input = record.input if live is None or live.live_input is None else live.live_input
         if record.operation in (FETCH, HTTPX):
             return await self._send_http(record, input)
@@ -103,12 +111,6 @@ class Performer:
 
     async def _secret(self, name: str) -> JSON:
         return await self._store.get_keystore(name)
-
-
-async def call_function(function: Callable[[], Any]) -> Any:
-    """Call a step's function: a coroutine function on this loop, any other in a thread."""
-    result = function() if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function)
-    return await result if inspect.isawaitable(result) else result
 
 
 def service_and_method(operation: str) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -26,3 +28,16 @@ class StoreClock:
     def set(self, now: datetime) -> None:
         """Take a fresh reading; the clock never goes back for those who have seen it."""
         self._read, self._at = max(now, self.now()), self._monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds of the store's time pass."""
+        await asyncio.sleep(seconds)
+
+    async def wait(self, event: asyncio.Event, until: datetime | None) -> None:
+        """Wait for an event, until that time at most."""
+        if until is None:
+            await event.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((until - self.now()).total_seconds()):
+                await event.wait()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sequential_adaptor.engine import children, rules
-from sequential_adaptor.engine.in_place import InPlace
-from sequential_adaptor.engine.moving import CHANGES_A_COMMIT, MovingTask
-from sequential_adaptor.engine.workbench import Workbench
+from sequential_adaptor.engine.holding.in_place import InPlace
+from sequential_adaptor.engine.holding.moving import CHANGES_A_COMMIT, MovingTask
+from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.errors import ClaimLost, Conflict
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
 from sequential_adaptor.runners.base import Call, Ending
@@ -42,12 +42,12 @@ class Manner:
 class Holder:
     """Holds one frame, over one claim after another for as long as nobody else has claimed it in between."""
 
-    def __init__(self, bench: Workbench, function: TaskFunction, manner: Manner) -> None:
+    def __init__(self, bench: Workbench, function: TaskFunction, manner: Manner, *, is_new: bool = False) -> None:
         self._bench = bench
         self._manner = manner
         self._stirred = asyncio.Event()
         self._calls = InPlace(bench, self._stirred, hands_over=manner.hand_out != "none", covered=self._covered)
-        self._task = MovingTask(bench, function, self._calls, self._hands_out)
+        self._task = MovingTask(bench, function, self._calls, self._hands_out, is_new=is_new)
         self._reread = False
         self._leaving = False
         self._idle_since: datetime | None = None
@@ -181,15 +181,9 @@ class Holder:
         self._task.forsaken.clear()
 
     async def _wait(self, until: datetime | None) -> None:
-        if until is None:
-            await self._stirred.wait()
-            return
-        self.lingering = not self._calls
+        self.lingering = until is not None and not self._calls
         try:
-            async with asyncio.timeout(max(0.0, (until - self._bench.clock.now()).total_seconds())):
-                await self._stirred.wait()
-        except TimeoutError:
-            return
+            await self._bench.clock.wait(self._stirred, until)
         finally:
             self.lingering = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sequential_adaptor.engine.performing import Performer
+from sequential_adaptor.engine.holding.performing import Performer
 from sequential_adaptor.records import TaskFunction, TaskRun
 from sequential_adaptor.runners.base import Runner
 

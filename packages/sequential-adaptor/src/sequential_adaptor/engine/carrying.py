@@ -1,0 +1,79 @@
+"""Carries one run, and what it starts, through to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sequential_adaptor import telemetry
+from sequential_adaptor.engine.endings import endings_of
+from sequential_adaptor.engine.holding.holder import Manner
+from sequential_adaptor.engine.holding.workbench import Workbench
+from sequential_adaptor.engine.submitting import store_once
+from sequential_adaptor.engine.worker import worker_name
+from sequential_adaptor.engine.working.dispatching import Dispatcher
+from sequential_adaptor.lifecycles import TASK_RUN
+from sequential_adaptor.records import TaskRun
+from sequential_adaptor.storage.changes import Claim
+
+if TYPE_CHECKING:
+    from sequential_adaptor.engine.handle import RunHandle
+    from sequential_adaptor.engine.holding.tools import Tools
+    from sequential_adaptor.engine.submitting import Submission
+    from sequential_adaptor.storage import StorageAdapter
+
+_HANDS = 32
+_CARRY_THROUGH = Manner(hand_out="none", linger=1.0)
+
+
+class Carrying:
+    """A worker for one run and its children."""
+
+    def __init__(self, store: StorageAdapter, tools: Tools, handle: RunHandle, lease: float) -> None:
+        self._handle = handle
+        self._lease = lease
+        self._store = store
+        self._bench = Workbench(store, tools, hands=_HANDS, scope=[handle.id])
+        self._worker = worker_name()
+        self._begun: tuple[Claim, TaskRun] | None = None
+
+    async def submit(self, submission: Submission) -> None:
+        """Store the run, and claim it in the same commit where it is due at once.
+
+        If this process dies then, another goes on when the lease has ended, as with every claim.
+        """
+        if not submission.is_due_at_once:
+            await store_once(self._store, submission)
+            return
+        now = await self._store.now()
+        held, claim = submission.held_by(self._worker, now, now + timedelta(seconds=self._lease))
+        if await store_once(self._store, held):
+            self._begun = claim, held.run
+            if telemetry.active is not None:
+                telemetry.active.claimed([claim], now)
+
+    async def through(self, timeout: float | None = None) -> TaskRun:
+        """Work until the run has ended, whoever ends it."""
+        if (queue_id := await self._queue_id()) is not None:
+            self._bench.watch(queue_id)
+        await self._bench.open()
+        dispatcher = Dispatcher(self._bench, self._worker, concurrency=_HANDS, lease=self._lease, manner=_CARRY_THROUGH)
+        if self._begun is not None:
+            dispatcher.begin(*self._begun)
+        with endings_of(self._store).awaited(self._handle.id) as ending:
+            async with asyncio.timeout(timeout):
+                await dispatcher.run(until=ending.done, is_over=lambda: self._ended_elsewhere(dispatcher, ending))
+            return ending.result()
+
+    async def _queue_id(self) -> str | None:
+        return None if self._begun is not None else await self._handle.queue_id()
+
+    async def _ended_elsewhere(self, dispatcher: Dispatcher, ending: asyncio.Future[TaskRun]) -> bool:
+        """Whether the run has ended by other hands; the store is not asked for what is held here."""
+        if dispatcher.holds(self._handle.id):
+            return False
+        run = await self._handle.record()
+        if run.status in TASK_RUN.ended and not ending.done():
+            ending.set_result(run)
+        return ending.done()

@@ -1,0 +1,1 @@
+"""The loop of a worker: what is claimed, who sees to it, and what keeps the claims alive."""
