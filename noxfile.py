@@ -77,6 +77,7 @@ def tests(session: nox.Session, package: str) -> None:
     """
     session.install(*wheels(package, extra="test"), *group("tests"))
     folder = f"packages/{package}/tests"
+    install_parts(session, folder)
     chosen = [] if session.python == first_installed() else ["-m", "not slow"]
     session.run("pytest", "-n", "2", "--dist", "worksteal", folder, *chosen, *session.posargs, env=clean_environment())
 
@@ -92,6 +93,7 @@ def namespace(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The examples in the docs run, and the reference builds from the docstrings."""
     session.install(*all_wheels(extra="test"), *group("docs"), *group("tests"))
+    install_parts(session, f"packages/{CORE}-supabase/tests", "postgrest")
     pages = ["README.md", "docs", *(f"packages/{package}/README.md" for package in PACKAGES)]
     examples = ["python", "-m", "pytest", "-p", "no:randomly", "-p", "docs.run_examples", *pages]
     session.run(*examples, *session.posargs, env=clean_environment())
@@ -125,14 +127,36 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Kill workers by the hundred: 10,000 tasks on SQLite, 1,000 on the folder. ``nox -s soak -- --seed 7``"""
+    """Kill workers by the hundred: 10,000 tasks on SQLite, 1,000 on the folder, then 1,000 runs of every kind on both.
+
+    ``nox -s soak -- --seed 7``
+    """
     session.install(*all_wheels(extra="test"))
     folder = Path(session.create_tmp())
-    for url, tasks, kills in (("folder:{}/tasks", 1_000, 100), ("sqlite:///{}/tasks.db", 10_000, 500)):
-        storage = ["--storage", url.format(folder)]
+    in_folder, in_sqlite = "folder:{}/tasks", "sqlite:///{}/tasks.db"
+    for workload, url, tasks, kills in (
+        ("calls", in_folder, 1_000, 100),
+        ("calls", in_sqlite, 10_000, 500),
+        ("mixed", in_folder, 1_000, 60),
+        ("mixed", in_sqlite, 1_000, 60),
+    ):
+        about = [f"--workload={workload}", "--storage", url.format(folder), f"--tasks={tasks}", f"--kills={kills}"]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        session.run("sequential", "torture", *storage, f"--tasks={tasks}", f"--kills={kills}", *session.posargs)
+        session.run("sequential", "torture", *about, *session.posargs)
+
+
+@nox.session(default=False)
+def soak_supabase(session: nox.Session) -> None:
+    """4,000 tasks by connection, pooler and REST at once, while each of these fails.
+
+    ``nox -s soak_supabase -- --seed 7``
+    """
+    package = f"{CORE}-supabase"
+    session.install(*wheels(package, extra="test"))
+    install_parts(session, f"packages/{package}/tests", "debian", "postgrest")
+    environment = {**clean_environment(), "PYTHONPATH": f"packages/{package}/tests"}
+    session.run("python", "-m", "parts.soak", *session.posargs, env=environment)
 
 
 # ---- parts
@@ -141,6 +165,12 @@ def soak(session: nox.Session) -> None:
 def group(name: str) -> list[str]:
     """The requirements of one of the dependency groups in pyproject.toml."""
     return list(nox.project.dependency_groups(SHARED, name))
+
+
+def install_parts(session: nox.Session, folder: str, *names: str) -> None:
+    """Servers that the tests in a folder run against, where its ``parts/install.py`` installs some (by apt and npm)."""
+    if (ROOT / folder / "parts" / "install.py").exists():
+        session.run("python", f"{folder}/parts/install.py", *names)
 
 
 def module_of(package: str) -> str:

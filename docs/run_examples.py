@@ -9,6 +9,8 @@ its own, in which its blocks run in order:
   print, whatever its exit code; where none follow, it must succeed. What it leaves running ends with the document.
 - ``text``: what the ``python`` block before it must have printed.
 - Everything else is not run, and so is what follows ``<!--- skip: next -->``.
+- What follows ``<!--- project: here -->`` has a project as Supabase hosts one, on this machine: Postgres, PostgREST and
+  a gateway, whose addresses are in ``DATABASE_URL``, ``SUPABASE_URL`` and ``SUPABASE_SERVICE_KEY``.
 
 In output ``...`` stands for anything. Ids that were made, times, durations and the lengths of spaces, bars and
 underlines differ from run to run or from Python to Python, and are not compared.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import importlib
 import inspect
 import io
 import os
@@ -28,13 +31,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sybil import Example, Sybil
+from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[1]
+PARTS = ROOT / "packages" / "sequential-adaptor-supabase" / "tests"
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
 _SECONDS = 60
 _VARYING = (
@@ -54,6 +59,7 @@ def setup(namespace: dict[str, Any]) -> None:
     namespace["_folder"] = Path(tempfile.mkdtemp(prefix="example-"))
     namespace["_runner"] = asyncio.Runner()
     namespace["_groups"] = []
+    namespace["_stack"] = contextlib.ExitStack()
     os.chdir(namespace["_folder"])
     sys.path.insert(0, str(namespace["_folder"]))
 
@@ -61,6 +67,7 @@ def setup(namespace: dict[str, Any]) -> None:
 def teardown(namespace: dict[str, Any]) -> None:
     """Leave nothing of a document behind."""
     namespace["_runner"].close()
+    namespace["_stack"].close()
     for group in namespace["_groups"]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
@@ -85,6 +92,31 @@ def run_python(example: Example) -> None:
         if inspect.isawaitable(result):
             example.namespace["_runner"].run(_awaited(result))
     example.namespace["_printed"] = printed.getvalue()
+
+
+def start_project(example: Example) -> None:
+    """Start what a hosted project consists of, for the rest of the document."""
+    sys.path.append(str(PARTS))
+    project_on_this_machine = importlib.import_module("parts.project").on_this_machine
+    stack: contextlib.ExitStack = example.namespace["_stack"]
+    settings = stack.enter_context(project_on_this_machine())
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    stack.callback(_restore, before)
+
+
+def _restore(environment: dict[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def find_projects(document: Document) -> Iterable[Region]:
+    """Where documents ask for a project."""
+    for match in re.finditer(r"<!--- project: here -->", document.text):
+        yield Region(match.start(), match.end(), "", start_project)
 
 
 async def _awaited(result: Any) -> Any:
@@ -152,6 +184,7 @@ pytest_collect_file = Sybil(
         CodeBlockParser("text", compare_text),
         CodeBlockParser("console", run_console),
         SkipParser(),
+        find_projects,
     ],
     patterns=["*.md"],
     path=str(ROOT),
