@@ -1,9 +1,11 @@
-"""What a step costs on a folder, beside the raw rate of the same disk in the same run.
+"""What a step costs on a folder, beside the raw rate of the same disk in the same run, and what of it is the engine's.
 
     python benchmarks/engine_steps.py [STEPS]
 
 A step calls a service in this process that gives back its parameter: what is measured is the library and the disk.
 Rounds alternate between the raw disk and the engine, and each figure is a median, because machines are noisy.
+The engine's own CPU is that of a step in a row on a store in memory, the time spent in the store's methods apart; a
+"function" is an async step, a "service" a call of a Python service.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sequential_adaptor import Engine, FolderAdapter, ServiceClient
+from sequential_adaptor.storage import Change, Claim
+from sequential_adaptor.testing.memory import MemoryAdapter
 
 ROUNDS = 5
 LINE = b"x" * 600
 ROW = "async def main(n):\n    for i in range(n):\n        await call_host_tool('echo', 'give', i)"
+FUNCTIONS = "async def main(n):\n    for i in range(n):\n        await step(same, i)\nasync def same(i):\n    return i"
 WAITS = ROW + "\n    return await wait_for_event('go')"
 
 
@@ -68,6 +74,29 @@ async def side_by_side(engine: Engine, store: FolderAdapter, steps: int) -> dict
     }
 
 
+class Timed(MemoryAdapter):
+    """A store in memory, and the seconds of CPU that its commits took; they wait for nothing."""
+
+    spent = 0.0
+
+    async def commit(self, changes: Sequence[Change], *, claims: Sequence[Claim] = (), id: str) -> None:
+        began = time.thread_time()
+        await super().commit(changes, claims=claims, id=id)
+        self.spent += time.thread_time() - began
+
+
+async def own_cpu(services: ServiceClient, steps: int) -> dict[str, float]:
+    found = {}
+    for name, code in (("service", ROW), ("function", FUNCTIONS)):
+        async with Timed() as store, Engine(store, services=services) as engine:
+            await engine.publish("row", code)
+            await engine.run("row", 10)
+            store.spent = 0.0
+            _, cpu = await measured(steps, partial(engine.run, "row", steps))
+            found[f"own cpu, a {name}: ms"] = cpu - store.spent / steps * 1e3
+    return found
+
+
 async def cold_resume(engine: Engine, folder: Path, services: ServiceClient) -> dict[str, float]:
     """A task of 1,000 recorded calls, taken up by an engine that has never seen it."""
     handle = await engine.submit("waits", 1_000)
@@ -92,6 +121,7 @@ async def main(steps: int) -> None:
                     figures = {"raw: append and fdatasync, ms": raw_disk(folder, steps)}
                     figures |= await in_a_row(engine, store, steps)
                     figures |= await side_by_side(engine, store, steps)
+                    figures |= await own_cpu(services, steps)
                     figures |= await cold_resume(engine, folder / "store", services)
                     for key, value in figures.items():
                         found.setdefault(key, []).append(value)

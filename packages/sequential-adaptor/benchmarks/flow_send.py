@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +157,9 @@ def main() -> None:
         print(f"{title}\n  {'sequential_adaptor.flow':44} {own:10,.0f} a second")
         for name, measure in others.items():
             measured(name, measure, own)
-        measured("xstate-statemachine", lambda config=config: xstate_statemachine(config), own)  # type: ignore[misc]
+        measured("xstate-statemachine", partial(xstate_statemachine, config), own)
         if folder is not None and shutil.which("node"):
-            measured("XState in Node", lambda config=config: xstate(config, folder), own)  # type: ignore[misc]
+            measured("XState in Node", partial(xstate, config, folder), own)
 
 
 if __name__ == "__main__":

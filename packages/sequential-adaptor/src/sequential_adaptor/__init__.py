@@ -43,6 +43,7 @@ _HOMES = {
     "TaskExecutor": "engine",
     "StackProcessor": "engine",
     "RunHandle": "engine",
+    "Retention": "engine",
     "TaskRun": "records",
     "StackRun": "records",
     "TaskFunction": "records",
@@ -66,6 +67,7 @@ _ERRORS = (
     "StorageDamaged",
     "RecordNotFound",
     "RecordExists",
+    "RunPruned",
     "ClaimLost",
     "Conflict",
     "TaskError",
@@ -73,6 +75,10 @@ _ERRORS = (
     "TaskCancelled",
     "TaskBusy",
     "TaskFunctionNotFound",
+    "CallNotFound",
+    "CannotGoBack",
+    "QueueNotFound",
+    "ScheduleNotFound",
     "NonDeterminismError",
     "NotDurable",
     "CallFailed",
@@ -105,6 +111,7 @@ if TYPE_CHECKING:
 
     from sequential_adaptor.backends.folder import FolderAdapter as FolderAdapter
     from sequential_adaptor.engine import Engine as Engine
+    from sequential_adaptor.engine import Retention as Retention
     from sequential_adaptor.engine import RunHandle as RunHandle
     from sequential_adaptor.engine import StackProcessor as StackProcessor
     from sequential_adaptor.engine import TaskExecutor as TaskExecutor

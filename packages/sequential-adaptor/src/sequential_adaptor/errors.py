@@ -18,6 +18,7 @@
     │   ├── StorageDamaged                     what is stored does not match its checksum
     │   ├── RecordNotFound (LookupError)
     │   ├── RecordExists (ValueError)          another record has that id
+    │   ├── RunPruned (ValueError)             a run had that id, and was pruned
     │   ├── ClaimLost                          the lease ended, or somebody else holds it now
     │   └── Conflict                           an expectation of a commit failed
     └── TaskError
@@ -25,6 +26,10 @@
         ├── TaskCancelled                      the run was cancelled
         ├── TaskBusy                           another worker holds the run
         ├── TaskFunctionNotFound (LookupError)
+        ├── CallNotFound (LookupError)         the run has made no such call
+        ├── CannotGoBack (ValueError)          the run cannot be forked or retried there
+        ├── QueueNotFound (LookupError)
+        ├── ScheduleNotFound (LookupError)
         ├── NonDeterminismError                a replayed call differs from the recorded one
         ├── NotDurable (RuntimeError)          the task did what no other process could go on from
         └── CallFailed                         an outside call ended with an error, raised at its line
@@ -171,6 +176,18 @@ class RecordExists(StorageError, ValueError):
         super().__init__(f"a different {record} {id!r} exists already{difference and f': {difference}'}")
 
 
+class RunPruned(StorageError, ValueError):
+    """A run had that id, and was pruned; ids that people choose are not used again by mistake."""
+
+    def __init__(self, run_id: str, task: str, status: str, at: datetime | None) -> None:
+        self.run_id, self.task, self.status, self.at = run_id, task, status, at
+        when = f" on {at:%Y-%m-%d}" if at is not None else ""
+        super().__init__(
+            f"a run {run_id!r} of {task} was there, ended as {status}, and was pruned{when}. Choose another id; or let"
+            f" this one be used again: sequential prune --forget {run_id}"
+        )
+
+
 class ClaimLost(StorageError):
     """The lease ended, or somebody else holds it now; nothing was written."""
 
@@ -239,6 +256,46 @@ class TaskFunctionNotFound(TaskError, LookupError):
         else:
             message += "."
         super().__init__(f"{message} Publish it: sequential publish FILE --name {identifier}")
+
+
+class QueueNotFound(TaskError, LookupError):
+    """There is no queue of that name."""
+
+    def __init__(self, name: str, choices: Sequence[str] = ()) -> None:
+        self.name = name
+        super().__init__(
+            f"no queue {name!r} (there are: {', '.join(choices) or 'none'}). Make it: sequential queue set {name}"
+        )
+
+
+class ScheduleNotFound(TaskError, LookupError):
+    """There is no schedule of that name."""
+
+    def __init__(self, name: str, choices: Sequence[str] = ()) -> None:
+        self.name = name
+        super().__init__(
+            f"no schedule {name!r} (there are: {', '.join(choices) or 'none'})."
+            f" Make it: sequential schedule add {name} TASK --cron '0 3 * * *'"
+        )
+
+
+class CallNotFound(TaskError, LookupError):
+    """The run has made no such call; ``calls`` are those that it has made, as ``(number, operation)``."""
+
+    def __init__(self, run_id: str, call: object, calls: Sequence[tuple[int, str]]) -> None:
+        self.run_id, self.call, self.calls = run_id, call, tuple(calls)
+        named = ", ".join(f"{number} ({operation})" for number, operation in self.calls[:20])
+        more = f" and {len(self.calls) - 20:,} more" if len(self.calls) > 20 else ""
+        known = f"its calls are: {named}{more}" if self.calls else "it has made none yet"
+        super().__init__(f"run {run_id} has no call {call}; {known}")
+
+
+class CannotGoBack(TaskError, ValueError):
+    """A run cannot be forked or retried there; the message says why, and what can be done."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        self.run_id, self.reason = run_id, reason
+        super().__init__(f"run {run_id} {reason}")
 
 
 class NonDeterminismError(TaskError):

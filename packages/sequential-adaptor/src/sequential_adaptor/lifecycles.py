@@ -71,6 +71,7 @@ TASK_RUN = Lifecycle(
         {"trigger": "complete", "source": ["pending", "running", "suspended"], "dest": "completed"},
         {"trigger": "fail", "source": ["pending", "running", "suspended"], "dest": "failed"},
         {"trigger": "cancel", "source": ["pending", "running", "suspended"], "dest": "cancelled"},
+        {"trigger": "retry", "source": ["failed", "cancelled"], "dest": "pending"},
     ),
 )
 
@@ -90,5 +91,8 @@ STACK_RUN = Lifecycle(
         },
         {"trigger": "fail", "source": ["pending", "in_progress", "suspended_waiting_child"], "dest": "failed"},
         {"trigger": "cancel", "source": ["pending", "in_progress", "suspended_waiting_child"], "dest": "cancelled"},
+        {"trigger": "retry", "source": ["failed", "cancelled"], "dest": "pending"},
+        {"trigger": "go_back", "source": ["completed", "failed", "cancelled"], "dest": "in_progress"},
+        {"trigger": "go_back", "source": ["failed", "cancelled"], "dest": "suspended_waiting_child"},
     ),
 )

@@ -20,7 +20,7 @@ DOCUMENTED = """
 """.split()
 
 BESIDE_THEM = """
-    Engine Worker RunHandle
+    Engine Worker Retention RunHandle
     TaskRun StackRun TaskFunction Completed Suspended CallResults
     Claim Create Update Wake
     __version__

@@ -8,6 +8,7 @@ import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sequential_adaptor.cli.console import say
 from sequential_adaptor.cli.failures import CommandFailed
@@ -52,8 +53,11 @@ async def carry(settings: Settings, wish: Wish, lease: float) -> TaskRun:
         return await handle.record()
 
 
-async def begun(engine: Engine, wish: Wish) -> RunHandle:
-    """A handle on a new run, or on the one that has this id already; its input need not be said again."""
+async def begun(engine: Engine, wish: Wish, **place: Any) -> RunHandle:
+    """A handle on a new run, or on the one that has this id already; its input need not be said again.
+
+    ``place`` is when and in which queue a new one runs, as in :meth:`Engine.submit`.
+    """
     task, id = wish.task, wish.run_id
     found = await engine.adapter.get_task_run(id) if id is not None else None
     if found is not None and found.task_identifier != task.identifier:
@@ -65,7 +69,7 @@ async def begun(engine: Engine, wish: Wish) -> RunHandle:
         return engine.handle(found.id)
     if task.file is not None:
         await task.publish(engine, wish.runner)
-    return await engine.submit(task.identifier, wish.input, id=id)
+    return await engine.submit(task.identifier, wish.input, id=id, **place)
 
 
 def _way_on(settings: Settings, task: Task, handle: RunHandle) -> str:

@@ -40,8 +40,8 @@ def report(error: Exception) -> None:
 
 def hint_for(error: Exception) -> str:
     """The next thing to try."""
-    if isinstance(error, CommandFailed):
-        return error.hint
+    if isinstance(own := getattr(error, "hint", None), str):
+        return own
     for kind, hint in _HINTS:
         if isinstance(error, kind):
             return hint(error)
@@ -64,14 +64,23 @@ def _show(error: Exception) -> str:
     return f"Look at its calls: sequential show {getattr(error, 'run_id', '')}"
 
 
+def _show_or_retry(error: Exception) -> str:
+    return f"{_show(error)}\nGo on at the call that failed: sequential retry {getattr(error, 'run_id', '')}"
+
+
 def _constant(text: str) -> Hint:
     return lambda _: text
 
 
 _HINTS: tuple[tuple[type[Exception], Hint], ...] = (
-    (errors.TaskFailed, _show),
+    (errors.TaskFailed, _show_or_retry),
     (errors.TaskCancelled, _show),
+    (errors.CallNotFound, _show),
+    (errors.CannotGoBack, _show),
+    (errors.QueueNotFound, _constant("See what there is: sequential queue list")),
+    (errors.ScheduleNotFound, _constant("See what there is: sequential schedule list")),
     (errors.TaskFunctionNotFound, _constant("Run a file as it is: sequential run FILE.py")),
+    (errors.RunPruned, _constant("See what there is: sequential list")),
     (errors.RecordNotFound, _constant("See what there is: sequential list")),
     (errors.RecordExists, _constant("Choose another --id, or leave it away to have one made.")),
     (errors.UnknownName, _constant("See what is installed: sequential config")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from sequential_adaptor import values
@@ -22,6 +22,8 @@ STYLES = {
 }
 _PLACE = re.compile(r'^ *File "(.*)", line (\d+), in (.*)\n(.*)$', re.MULTILINE)
 _WORDS = {"in_progress": "under way", "suspended_waiting_child": "waiting"}
+_MARKS = {"forked": "at", "retried": "again"}
+"""What to show of where a run was taken back to."""
 _STEPS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -74,6 +76,15 @@ def duration(seconds: float) -> str:
     raise AssertionError("a minute or more is covered above")
 
 
+def period(time: timedelta) -> str:
+    """``15 min``, ``36 h``, ``1.5 s``: in the largest unit of which it is so many."""
+    seconds = time.total_seconds()
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
 def took(run: TaskRun | StackRun) -> str:
     """How long something took, or nothing where it has not ended."""
     if run.ended_at is None or run.created_at is None:
@@ -112,6 +123,9 @@ def outcome(call: StackRun, length: int = 60) -> str:
     """What came of a call."""
     if call.error is not None:
         return error_line(call.error, length)
+    if call.sequence is None and call.operation in _MARKS:
+        found = call.input if isinstance(call.input, dict) else {}
+        return short(found.get(_MARKS[call.operation]), length)
     if call.ended_at is None:
         again = f", attempt {call.attempts + 1}" if call.attempts else ""
         return status_word(call.status) + again

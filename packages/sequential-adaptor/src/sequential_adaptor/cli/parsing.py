@@ -6,8 +6,9 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -61,6 +62,66 @@ class RunId(_ParamType):
             return ids.check_run_id(value)
         except InvalidId as error:
             self.fail(str(error), param, ctx)
+
+
+class Duration(_ParamType):
+    """A time in days, hours, minutes or seconds: ``30d``, ``12h``, ``90min``, ``1.5s``, ``2w``."""
+
+    name = "time"
+    _UNITS: ClassVar = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(w|d|h|min|s)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is not a time; write it as 30d, 12h, 90min or 45s", param, ctx)
+        try:
+            return timedelta(**{self._UNITS[found[2]]: float(found[1])})
+        except OverflowError:
+            self.fail(f"{value!r} is longer than the calendar", param, ctx)
+
+
+class Moment(_ParamType):
+    """A time: ``2026-03-29T09:00+02:00``, without an offset in this machine's time zone; or how long from now."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | timedelta:
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            if not re.fullmatch(r"[\d.]+\s*[a-z]+", value.strip()):
+                self.fail(f"{value!r} is no time; write it as 2026-03-29T09:00+02:00, or 15min from now", param, ctx)
+            return Duration().convert(value, param, ctx)
+
+
+NOTHING = "none"
+
+
+class Count(_ParamType):
+    """A count, or ``none``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == NOTHING:
+            return NOTHING
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither a count of 1 or more nor {NOTHING!r}", param, ctx)
+        return int(value)
+
+
+class Rate(_ParamType):
+    """So many per period, ``100/1min``, or ``none``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == NOTHING:
+            return NOTHING
+        count, _, period = str(value).partition("/")
+        if not count.isdecimal() or not period:
+            self.fail(f"{value!r} is no rate; write it as 100/1min, or {NOTHING!r}", param, ctx)
+        return int(count), Duration().convert(period if period[0].isdigit() else f"1{period}", param, ctx)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from sequential_adaptor.cli import families, flow_states
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun, time_to_text
 from sequential_adaptor.values import JSON
 
@@ -48,13 +49,17 @@ def call_row(call: StackRun) -> dict[str, JSON]:
 
 
 def story_row(story: Story) -> dict[str, JSON]:
-    """A run with its ``calls``, its ``events`` (timers, events, a cancel), and the lines that it printed in ``log``."""
+    """A run with its ``calls``, its ``events`` (timers, events, a cancel), the lines that it printed in ``log``, its
+    ``children`` with theirs, the states of its ``flow``, and the ``wait`` for its queue or its start time."""
     calls = [call_row(call) for call in story.calls]
     return {
         **run_row(story.run),
         "calls": calls,
         "events": [call_row(one) for one in story.events],
         "log": [*story.log],
+        "children": families.as_json(story.children),
+        "flow": flow_states.as_json(story.flow),
+        "wait": None if story.wait is None else story.wait.as_json(),
     }
 
 

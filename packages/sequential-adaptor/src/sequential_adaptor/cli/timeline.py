@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sequential_adaptor.cli import formats
+from sequential_adaptor.cli import families, flow_states, formats
 from sequential_adaptor.cli.console import draws_lines
 from sequential_adaptor.records import StackRun, TaskRun
 
@@ -27,11 +27,19 @@ def draw(console: Console, story: Story, now: datetime) -> None:
     events = [event for event in story.events if event.operation != "timer"]
     calls = sorted([*story.calls, *events], key=lambda row: (row.created_at or now, row.sequence or 0))
     console.print(*_head(run, now), sep="\n", soft_wrap=True)
+    if story.wait is not None:
+        console.print(_field("waits" if story.wait.at is not None else "queue", str(story.wait)), soft_wrap=True)
     if calls:
         console.print()
         console.print(_table(run, calls[:SHOWN_CALLS], now, console.width))
     if len(calls) > SHOWN_CALLS:
         console.print(f"... and {len(calls) - SHOWN_CALLS:,} more calls; --json has all of them")
+    if story.children:
+        console.print()
+        console.print(families.drawn(story.children, now))
+    if story.flow is not None:
+        console.print()
+        console.print(flow_states.drawn(story.flow))
     if story.log:
         console.print("\nlog")
         for line in story.log:
@@ -46,7 +54,10 @@ def _head(run: TaskRun, now: datetime) -> list[Text]:
     status = formats.status_word(run.status)
     when = f" in {formats.took(run)}" if run.ended_at else f", begun {formats.age(run.created_at, now)} ago"
     title = Text.assemble((run.task_identifier, "bold"), "  ", run.id, "  ", (status, formats.STYLES[run.status]), when)
-    return [title, _field("input", formats.short(run.input, 300))]
+    lines = [title, _field("input", formats.short(run.input, 300))]
+    if run.parent_stack_run_id is not None:
+        lines.append(_field("call", f"{run.parent_stack_run_id} has started it"))
+    return lines
 
 
 def _end(run: TaskRun) -> list[Text]:

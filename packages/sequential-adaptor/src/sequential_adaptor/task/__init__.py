@@ -8,7 +8,7 @@ running task only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
 from sequential_adaptor.task._host import host as _host
@@ -110,13 +110,27 @@ async def wait_for_event(name: str, timeout: float | timedelta | None = None) ->
     return await _host("wait_for_event").wait_for_event(name, timeout=seconds)
 
 
-async def run_task(identifier: str, input: Any = None, *, id: str | None = None, detached: bool = False) -> Any:
+async def run_task(
+    identifier: str,
+    input: Any = None,
+    *,
+    id: str | None = None,
+    detached: bool = False,
+    at: datetime | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    key: str | None = None,
+) -> Any:
     """Run another task as a child, and give its result; :class:`~sequential_adaptor.errors.TaskFailed` where it fails.
 
     ``id`` names its run. ``detached`` waits for nothing: the call gives back the id of the run, which lives on by
-    itself.
+    itself. ``at`` is when it may start; ``queue``, ``priority`` and ``key`` are its place in a queue, as in
+    ``Engine.submit``. A parent and its children do not go through one queue with a limit: they would wait for each
+    other's slots.
     """
-    return await _host("run_task").run_task(identifier, input, id=id, detached=detached)
+    return await _host("run_task").run_task(
+        identifier, input, id=id, detached=detached, at=at, queue=queue, priority=priority, key=key
+    )
 
 
 def secret(name: str) -> str:

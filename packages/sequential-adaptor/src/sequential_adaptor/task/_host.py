@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sequential_adaptor.task._response import Response
 
 
@@ -38,7 +40,18 @@ class Host(Protocol):
 
     def wait_for_event(self, name: str, *, timeout: float | None) -> Awaitable[Any]: ...
 
-    def run_task(self, identifier: str, input: Any, *, id: str | None, detached: bool) -> Awaitable[Any]: ...
+    def run_task(
+        self,
+        identifier: str,
+        input: Any,
+        *,
+        id: str | None,
+        detached: bool,
+        at: datetime | None,
+        queue: str | None,
+        priority: int | None,
+        key: str | None,
+    ) -> Awaitable[Any]: ...
 
     def secret(self, name: str) -> str: ...
 

@@ -12,6 +12,8 @@ from sequential_adaptor.cli.options import debug_option, storage_option
 from sequential_adaptor.cli.settings import Settings, run_async
 from sequential_adaptor.lifecycles import TASK_RUN
 
+_NOT_DELETED = frozenset({"queue", "schedule"})
+
 
 @click.command(short_help="Delete runs, with everything that is stored of them.")
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
@@ -35,6 +37,9 @@ async def _delete(settings: Settings, run_ids: tuple[str, ...], force: bool) -> 
     async with settings.engine() as engine:
         found = [await run_of(engine, run_id) for run_id in run_ids]
         for run in found:
+            if run.runner in _NOT_DELETED:
+                name = run.id.removeprefix(f"{run.runner}-")
+                raise CommandFailed(f"{run.id} is a {run.runner}", f"Delete it: sequential {run.runner} delete {name}")
             if run.status not in TASK_RUN.ended and not force:
                 raise CommandFailed(
                     f"run {run.id} has not ended; it is {run.status}",
