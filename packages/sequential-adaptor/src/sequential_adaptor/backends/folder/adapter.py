@@ -170,7 +170,7 @@ class FolderAdapter(StorageAdapter):
         query = Query.make(StackRun, filter, limit=limit, order_by=order_by, newest_first=newest_first, cursor=cursor)
         store = (await self._current()).store
         asked = answers.groups_asked(store, query)
-        if len(asked) <= 1 and all(map(store.state.is_at_hand, asked)):
+        if len(asked) <= 1 and all(map(store.state.is_at_hand, asked)) and not answers.asks_for_adopted(store, query):
             return answers.stack_runs(store, query, asked)
         return await asyncio.to_thread(store.reading, lambda: answers.stack_runs(store, query, asked))
 

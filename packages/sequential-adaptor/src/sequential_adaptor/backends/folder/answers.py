@@ -8,6 +8,8 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from sequential_adaptor.backends.folder.adoptions import creation_key
+from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.listings import Listing, creation_of, has_unended, in_line, run_of
 from sequential_adaptor.backends.folder.record_files import read_group
 from sequential_adaptor.backends.folder.rows import Row, payload_text, root_of, unseal
@@ -113,10 +115,12 @@ def _whole(store: Store, row: TaskRun) -> TaskRun | None:
 
 def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Page[StackRun]:
     """The answer to a query for stack runs, from the runs that :func:`groups_asked` names."""
-    found = (
+    looked_at = (
         _by_id(store, query.where["id"]) if "id" in query.where else (row for id in runs for row in _rows(store, id))
     )
-    rows = sorted((row for row in found if matches(query.where, row)), key=query.key, reverse=query.newest_first)
+    found = {row.id: row for row in _adopted(store, query)}
+    found.update((row.id, row) for row in looked_at if matches(query.where, row))
+    rows = sorted(found.values(), key=query.key, reverse=query.newest_first)
     last = _last_key(query)
     if last is not None:
         rows = [row for row in rows if (query.key(row) < last if query.newest_first else query.key(row) > last)]
@@ -124,8 +128,51 @@ def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Pag
     return Page(map(unseal, page), page.cursor)
 
 
+def _adopted(store: Store, query: Query[StackRun]) -> list[StackRun]:
+    """Those found by parents in other runs: in the usual order, about as many are looked at as the page needs."""
+    parents, by_creation = _parents_asked(query.where), query.order_by == "created_at"
+    last = creation_key(*query.after) if by_creation and query.after is not None else None
+    wanted = None if query.limit is None or not by_creation else query.limit + 1
+    found: list[StackRun] = []
+    many = wanted
+    while wanted is None or len(found) < wanted:
+        with store.state.lock:  # all parents in one look: what moves from one to the other is seen once
+            children = store.state.adopted.children(parents, newest_first=query.newest_first, after=last)
+            keys = list(islice(children, many))
+        found += (row for row in _by_home(store, [id for _, id in keys]) if matches(query.where, row))
+        if many is None or len(keys) < many:
+            break
+        last, many = keys[-1], 2 * many
+    return found
+
+
+def _by_home(store: Store, ids: Iterable[str]) -> Iterator[StackRun]:
+    """The stack runs, from the runs that they belong to; those of a cold one are read without being kept in memory."""
+    state, homes = store.state, dict[str, list[str]]()
+    with state.lock:
+        for id in ids:
+            homes.setdefault(state.home(id), []).append(id)
+    for home, wanted in homes.items():
+        group = _group(store, home, head_only=wanted == [home])
+        with state.lock:
+            rows = [] if group is None else [row for id in wanted if (row := group.stack_run(id)) is not None]
+        yield from rows
+
+
+def _parents_asked(where: Mapping[str, tuple[Any, ...]]) -> list[str]:
+    """The parents by which rows are found, where no other field names the runs that they belong to."""
+    parents = where.get("parent_stack_run_id", ())
+    return [] if None in parents or not where.keys().isdisjoint(("id", "task_run_id")) else _texts(parents)
+
+
+def asks_for_adopted(store: Store, query: Query[StackRun]) -> bool:
+    """Whether rows count that are in other runs than their parents."""
+    with store.state.lock:
+        return store.state.adopted.has_any(_parents_asked(query.where))
+
+
 def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
-    """The runs whose files can hold an answer."""
+    """The runs whose files can hold an answer, but for those that :func:`asks_for_adopted` is about."""
     where, state = query.where, store.state
     with state.lock:
         if "task_run_id" in where:
@@ -133,8 +180,7 @@ def groups_asked(store: Store, query: Query[StackRun]) -> list[str]:
         if "id" in where:
             return _known(store, [state.home(id) for id in _texts(where["id"])])
         if "parent_stack_run_id" in where and None not in where["parent_stack_run_id"]:
-            roots = [root_of(id) for id in _texts(where["parent_stack_run_id"])]
-            return _known(store, [*roots, *(id for root in roots for id in state.adopted.get(root, ()))])
+            return _known(store, [root_of(id) for id in _texts(where["parent_stack_run_id"])])
         return _that_may_match(store, where)
 
 
@@ -172,11 +218,17 @@ def _texts(choices: Iterable[Any]) -> list[str]:
 
 
 def _rows(store: Store, id: str) -> list[StackRun]:
-    """All stack runs of a run; those of a cold one are read without being kept in memory."""
+    """All stack runs of a run."""
+    group = _group(store, id)
+    return [] if group is None else list(group.stack_runs())
+
+
+def _group(store: Store, id: str, *, head_only: bool = False) -> Group | None:
+    """A run; a cold one is read without being kept in memory, with ``head_only`` no more of it than the root frame."""
     state = store.state
     with state.lock:
         group = state.group(id) if state.is_at_hand(id) else None
         line = state.listings.get(id)
     if group is None and line is not None:
-        group = read_group(store.paths, id, Listing.decode(line).parts)
-    return [] if group is None else list(group.stack_runs())
+        group = read_group(store.paths, id, 0 if head_only else Listing.decode(line).parts)
+    return group

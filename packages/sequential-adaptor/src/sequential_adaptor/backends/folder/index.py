@@ -18,7 +18,7 @@ from zlib import crc32
 from sequential_adaptor.backends.folder.disk import FILE_MODE, Disk, write_all
 from sequential_adaptor.backends.folder.listings import take_line
 
-FORMAT = 1
+FORMAT = 2
 REMEMBERED = 10_000
 """So many commit ids are kept, at least."""
 _SLACK = 1000

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sequential_adaptor.backends.folder.adoptions import Adoption
 from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.rows import root_of
 from sequential_adaptor.backends.folder.schedule import Slot
@@ -21,7 +22,8 @@ _NOTABLE, _UNENDED = 1, 2
 class Listing:
     """One line of the index.
 
-    ``strays`` are stack runs whose ids name another run; ``adopted`` are runs named by the ids of parents in it.
+    ``strays`` are stack runs whose ids name another run; ``adopted`` are those whose parents are in
+    another run.
     """
 
     id: str
@@ -29,7 +31,7 @@ class Listing:
     parts: int
     slots: tuple[Slot, ...]
     strays: tuple[str, ...]
-    adopted: tuple[str, ...]
+    adopted: tuple[Adoption, ...]
 
     @classmethod
     def decode(cls, line: bytes) -> Listing:
@@ -41,7 +43,7 @@ class Listing:
             parts,
             tuple(map(Slot.from_json, slots)),
             tuple(strays),
-            tuple(adopted),
+            tuple(Adoption(*one) for one in adopted),
         )
 
 
@@ -49,7 +51,7 @@ def listing_line(group: Group) -> bytes:
     """The line of a group; of an empty one, a line that takes it out of the index."""
     if group.is_empty:
         return b'-"%s"' % group.id.encode("ascii")
-    slots, strays, adopted, flags = [], [], set(), 0
+    slots, strays, adopted, flags = [], [], [], 0
     if group.run is not None and group.run.status not in TASK_RUN.ended:
         flags |= _UNENDED
     for row in group.stack_runs():
@@ -60,14 +62,15 @@ def listing_line(group: Group) -> bytes:
                 slots.append(slot.to_json())
         if root_of(row.id) != group.id:
             strays.append(row.id)
-        if row.parent_stack_run_id is not None and root_of(row.parent_stack_run_id) != group.id:
-            adopted.add(root_of(row.parent_stack_run_id))
+        adoption = Adoption.of(row, group.id)
+        if adoption is not None:
+            adopted.append(adoption)
     if slots or strays or adopted:
         flags |= _NOTABLE
     run = None if group.run is None else to_json(group.run)
     created = "" if run is None else run["created_at"]
     fields = None if run is None else [run[name] for name in _FIELDS]
-    return _dump([group.id, flags, created, fields, group.parts, slots, strays, sorted(adopted)]).encode("utf-8")
+    return _dump([group.id, flags, created, fields, group.parts, slots, strays, adopted]).encode("utf-8")
 
 
 def _run(fields: list[Any]) -> TaskRun:

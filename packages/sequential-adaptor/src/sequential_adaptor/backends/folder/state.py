@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from sequential_adaptor.backends.folder.adoptions import Adoption, Adoptions
 from sequential_adaptor.backends.folder.entries import Entry, Op
 from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.index import REMEMBERED, Index
@@ -40,24 +41,22 @@ class State:
         self._recent: OrderedDict[str, Group] = OrderedDict()
         self.schedule = Schedule()
         self.strays: dict[str, str] = {}
-        self.adopted: dict[str, set[str]] = {}
         self.commits: dict[str, int] = dict.fromkeys(index.commits, 0)
         self.covers = index.covers
         self.unsaved: set[str] = set()
         """Runs that this process has written to, and whose files are not written yet."""
         self._lost: dict[str, StorageDamaged] = {}
         """Runs whose files do not fit the journal as far as it was read: what is left of those deleted further on."""
-        for line in self.listings.values():
-            if is_notable(line):
-                self._note(Listing.decode(line))
+        notable = [Listing.decode(line) for line in self.listings.values() if is_notable(line)]
+        for listing in notable:
+            self._note(listing)
+        self.adopted = Adoptions(one for listing in notable for one in listing.adopted)
 
     def _note(self, listing: Listing) -> None:
         for slot in listing.slots:
             self.schedule.set(slot.id, slot)
         for id in listing.strays:
             self.strays[id] = listing.id
-        for root in listing.adopted:
-            self.adopted.setdefault(root, set()).add(listing.id)
 
     # ---- reading
 
@@ -139,9 +138,11 @@ class State:
         listed = Listing(id, None, 0, (), (), ()) if line is None else Listing.decode(line)
         group = self.warm.get(id) or self._recent.pop(id, None) or Group(id, stored=line is not None)
         known = {*(row.id for row in group.stack_runs()), *(slot.id for slot in listed.slots), *listed.strays}
+        known.update(adoption.id for adoption in listed.adopted)
         for stack_run_id in known:
             if self.home(stack_run_id) == id:
                 self.schedule.set(stack_run_id, None)
+                self.adopted.set(stack_run_id, None)
                 self.strays.pop(stack_run_id, None)
         self.warm[id] = group
         self._lost.pop(id, None)
@@ -165,6 +166,7 @@ class State:
 
     def _place(self, row: StackRun, group: Group) -> None:
         self.schedule.set(row.id, Slot.of(row))
+        self.adopted.set(row.id, Adoption.of(row, group.id))
         before = self.home(row.id)
         if before != group.id:
             self._take_out(row.id, before, group.generation)
@@ -172,9 +174,6 @@ class State:
             self.strays[row.id] = group.id
         else:
             self.strays.pop(row.id, None)
-        parent = row.parent_stack_run_id
-        if parent is not None and root_of(parent) != group.id:
-            self.adopted.setdefault(root_of(parent), set()).add(group.id)
 
     def _take_out(self, stack_run_id: str, home: str, generation: int) -> None:
         """Remove a stack run that has moved to another run; or nothing, where its id just names another."""
