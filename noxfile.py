@@ -90,6 +90,15 @@ def namespace(session: nox.Session) -> None:
 
 
 @nox.session
+def together(session: nox.Session) -> None:
+    """What runs do on each backend that needs no server, with all packages installed side by side."""
+    session.install(*all_wheels(extra="test"), *group("tests"))
+    folders = [f"packages/{CORE}/tests/{name}" for name in ("history", "queues", "schedules", "syncing")]
+    chosen = ["-k", "sqlite or template or sync"]
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *folders, *chosen, *session.posargs, env=clean_environment())
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The examples in the docs run, and the reference builds from the docstrings."""
     session.install(*all_wheels(extra="test"), *group("docs"), *group("tests"))

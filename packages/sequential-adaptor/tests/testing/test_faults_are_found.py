@@ -91,16 +91,16 @@ def takes_falsy_for_nothing(get: Any) -> Any:
 
 def shares_records(get: Any) -> Any:
     async def faulty(self: Any, id: str) -> Any:
-        return (await get(self, id)) and self.rows[StackRun, id]
+        return (await get(self, id)) and self._rows[StackRun, id]
 
     return faulty
 
 
 def claims_what_is_held(claim: Any) -> Any:
     async def faulty(self: Any, worker: str, *, limit: int = 1, lease: float = 30.0, ids: Any = None) -> list[Claim]:
-        for key, row in list(self.rows.items()):
+        for key, row in list(self._rows.items()):
             if key[0] is StackRun:
-                self.rows[key] = row.replace(lease_expires_at=None)
+                self._rows[key] = row.replace(lease_expires_at=None)
         return await claim(self, worker, limit=limit, lease=lease, ids=ids)
 
     return faulty
@@ -110,7 +110,7 @@ def starts_tokens_again(claim: Any) -> Any:
     async def faulty(self: Any, worker: str, **options: Any) -> list[Claim]:
         claims = await claim(self, worker, **options)
         for one in claims:
-            self.rows[StackRun, one.stack_run.id] = one.stack_run.replace(token=1)
+            self._rows[StackRun, one.stack_run.id] = one.stack_run.replace(token=1)
         return [Claim(one.stack_run.replace(token=1), one.worker, 1, one.expires_at) for one in claims]
 
     return faulty
