@@ -94,8 +94,8 @@ def together(session: nox.Session) -> None:
     """What runs do on each backend that needs no server, with all packages installed side by side."""
     session.install(*all_wheels(extra="test"), *group("tests"))
     folders = [f"packages/{CORE}/tests/{name}" for name in ("history", "queues", "schedules", "syncing")]
-    chosen = ["-k", "sqlite or template or sync"]
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *folders, *chosen, *session.posargs, env=clean_environment())
+    chosen = ["-n", "2", "--dist", "worksteal", "-k", "sqlite or template or sync"]
+    session.run("pytest", *folders, *chosen, *session.posargs, env=clean_environment())
 
 
 @nox.session
