@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +38,17 @@ class Settings:
 
         async with Engine(self.storage) as engine:
             yield engine
+
+
+def with_engine(act: Callable[[Engine], Awaitable[R]]) -> R:
+    """Do something with an engine on the storage that was meant, and close it."""
+    settings = Settings.current()
+
+    async def opened() -> R:
+        async with settings.engine() as engine:
+            return await act(engine)
+
+    return run_async(opened)
 
 
 def run_async(main: Callable[[], Coroutine[Any, Any, R]]) -> R:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from sequential_adaptor.cli.console import print_json, say
 from sequential_adaptor.cli.options import debug_option, json_option, shared_options, storage_option
 from sequential_adaptor.cli.parsing import NOTHING, Count, Rate
-from sequential_adaptor.cli.settings import Settings, run_async
+from sequential_adaptor.cli.settings import Settings, with_engine
 
 if TYPE_CHECKING:
     from sequential_adaptor.engine import Engine
@@ -46,7 +45,7 @@ def set_queue(name: str, **wanted: Any) -> None:
         await engine.set_queue(name, **changes)
         return f"queue {name}: {_allowed(await engine.queue(name))}"
 
-    say(_with_engine(act))
+    say(with_engine(act))
 
 
 @command.command("list")
@@ -55,7 +54,7 @@ def set_queue(name: str, **wanted: Any) -> None:
 @debug_option
 def list_queues() -> None:
     """List the queues."""
-    found = _with_engine(lambda engine: engine.queues())
+    found = with_engine(lambda engine: engine.queues())
     if Settings.current().as_json:
         print_json([_row(queue) for queue in found])
     elif found:
@@ -69,7 +68,7 @@ def list_queues() -> None:
 @shared_options
 def show_queue(name: str) -> None:
     """Show one queue."""
-    queue = _with_engine(lambda engine: engine.queue(name))
+    queue = with_engine(lambda engine: engine.queue(name))
     if Settings.current().as_json:
         print_json(_row(queue))
     else:
@@ -82,7 +81,7 @@ def show_queue(name: str) -> None:
 @debug_option
 def pause_queue(name: str) -> None:
     """Admit nothing more; what is on its way goes on."""
-    _with_engine(lambda engine: engine.pause_queue(name))
+    with_engine(lambda engine: engine.pause_queue(name))
     say(f"paused queue {name}; go on: sequential queue resume {name}")
 
 
@@ -92,7 +91,7 @@ def pause_queue(name: str) -> None:
 @debug_option
 def resume_queue(name: str) -> None:
     """Admit again."""
-    _with_engine(lambda engine: engine.resume_queue(name))
+    with_engine(lambda engine: engine.resume_queue(name))
     say(f"resumed queue {name}")
 
 
@@ -102,18 +101,8 @@ def resume_queue(name: str) -> None:
 @debug_option
 def delete_queue(name: str) -> None:
     """Delete a queue through which nothing goes any more."""
-    _with_engine(lambda engine: engine.delete_queue(name))
+    with_engine(lambda engine: engine.delete_queue(name))
     say(f"deleted queue {name}")
-
-
-def _with_engine(act: Callable[[Engine], Any]) -> Any:
-    settings = Settings.current()
-
-    async def opened() -> Any:
-        async with settings.engine() as engine:
-            return await act(engine)
-
-    return run_async(opened)
 
 
 def _allowed(queue: Queue) -> str:

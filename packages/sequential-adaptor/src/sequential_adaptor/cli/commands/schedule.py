@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,7 +11,7 @@ import click
 from sequential_adaptor.cli.console import print_json, say, write
 from sequential_adaptor.cli.options import debug_option, json_option, shared_options, storage_option
 from sequential_adaptor.cli.parsing import Duration, JsonValue
-from sequential_adaptor.cli.settings import Settings, run_async
+from sequential_adaptor.cli.settings import Settings, with_engine
 from sequential_adaptor.records import time_to_text
 from sequential_adaptor.values import JSON
 
@@ -58,7 +57,7 @@ def add_schedule(name: str, task: str, input: JSON, **asked: Any) -> None:
     async def act(engine: Engine) -> Schedule:
         return await engine.schedule(name, task, input, **asked)
 
-    say(f"schedule {name}: {task} {_described(found := _with_engine(act))}, next {_shown(found)}")
+    say(f"schedule {name}: {task} {_described(found := with_engine(act))}, next {_shown(found)}")
 
 
 @command.command("list")
@@ -67,7 +66,7 @@ def add_schedule(name: str, task: str, input: JSON, **asked: Any) -> None:
 @debug_option
 def list_schedules() -> None:
     """List the schedules."""
-    found = _with_engine(lambda engine: engine.schedules())
+    found = with_engine(lambda engine: engine.schedules())
     if Settings.current().as_json:
         print_json([_row(schedule) for schedule in found])
     elif found:
@@ -81,7 +80,7 @@ def list_schedules() -> None:
 @shared_options
 def show_schedule(name: str) -> None:
     """Show one schedule."""
-    found = _with_engine(lambda engine: engine.find_schedule(name))
+    found = with_engine(lambda engine: engine.find_schedule(name))
     if Settings.current().as_json:
         print_json(_row(found))
         return
@@ -102,7 +101,7 @@ def next_times(name: str, count: int) -> None:
     async def act(engine: Engine) -> tuple[Schedule, list[datetime]]:
         return await engine.find_schedule(name), await engine.next_times(name, count)
 
-    found, times = _with_engine(act)
+    found, times = with_engine(act)
     if Settings.current().as_json:
         print_json([time_to_text(time) for time in times])
     elif times:
@@ -117,7 +116,7 @@ def next_times(name: str, count: int) -> None:
 @debug_option
 def pause_schedule(name: str) -> None:
     """Start nothing until it is resumed."""
-    _with_engine(lambda engine: engine.pause_schedule(name))
+    with_engine(lambda engine: engine.pause_schedule(name))
     say(f"paused schedule {name}; go on: sequential schedule resume {name}")
 
 
@@ -127,7 +126,7 @@ def pause_schedule(name: str) -> None:
 @debug_option
 def resume_schedule(name: str) -> None:
     """Go on with the next time; those in between are not made up."""
-    found = _with_engine(lambda engine: engine.resume_schedule(name))
+    found = with_engine(lambda engine: engine.resume_schedule(name))
     say(f"resumed schedule {name}, next {_shown(found)}")
 
 
@@ -137,18 +136,8 @@ def resume_schedule(name: str) -> None:
 @debug_option
 def delete_schedule(name: str) -> None:
     """Delete a schedule; the runs that it has started stay as they are."""
-    _with_engine(lambda engine: engine.delete_schedule(name))
+    with_engine(lambda engine: engine.delete_schedule(name))
     say(f"deleted schedule {name}")
-
-
-def _with_engine(act: Callable[[Engine], Any]) -> Any:
-    settings = Settings.current()
-
-    async def opened() -> Any:
-        async with settings.engine() as engine:
-            return await act(engine)
-
-    return run_async(opened)
 
 
 def _described(schedule: Schedule) -> str:

@@ -93,7 +93,13 @@ def hinted() -> Iterator[None]:
 def _hint(error: SequentialError) -> str | None:
     from sequential_adaptor.errors import ConfigurationError, StorageDamaged
     from sequential_adaptor.runners.container import CommandFailed, IsolationUnavailable, WorkDirectoryDirty
-    from sequential_adaptor.runners.container.store import NoRoom, UnknownLayer, UnknownPath, WorkDirectoryBusy
+    from sequential_adaptor.runners.container.store import (
+        ArchiveRefused,
+        NoRoom,
+        UnknownLayer,
+        UnknownPath,
+        WorkDirectoryBusy,
+    )
 
     if isinstance(error, CommandFailed):
         return f"What it has done is in {error.kept}" if error.kept is not None else f"It left no layer. {_BEFORE}"
@@ -105,6 +111,7 @@ def _hint(error: SequentialError) -> str | None:
         (WorkDirectoryBusy, "Wait for it, or work beside it: sequential container fork REF"),
         (UnknownLayer, "See what there is: sequential container history"),
         (UnknownPath, "See what it holds: sequential container diff REF"),
+        (ArchiveRefused, "Nothing of it was kept. What can be imported: sequential container import --help"),
         (StorageDamaged, "Nothing was changed. See what is hit: sequential container verify"),
         (NoRoom, f"Make room, or free what nothing needs: sequential container gc. {_BEFORE}"),
         (IsolationUnavailable, "What each one is: sequential container --help"),

@@ -11,11 +11,8 @@ def printable(path: str) -> str:
 
 
 def split(path: str | bytes | os.PathLike[str]) -> list[bytes]:
-    """The names on the way from the root of a tree; ``.`` and doubled separators say nothing, ``..`` is refused."""
-    parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
-    if b".." in parts:
-        raise ValueError(f"{os.fsdecode(path)!r} leads out of the layer; write it relative to the work directory")
-    return parts
+    """The names on the way from the root of a tree; ``.`` and doubled separators say nothing."""
+    return [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
 
 
 def join(folder: str, name: str) -> str:

@@ -122,6 +122,8 @@ class LayerStore:
     def read(self, ref: str, path: str | bytes | os.PathLike[str]) -> bytes:
         """The content of a file in a layer, checked against its hash. Symbolic links are not followed."""
         layer, names = self.layer(ref), split(path)
+        if b".." in names:
+            raise UnknownPath(os.fsdecode(path), layer.hash, "it leads out of the layer; write it without '..'")
         item = self._shared.trees.find(tree_of(layer), names)
         if item is None:
             reason = "there is no such file" if names else "it is a folder, not a file"

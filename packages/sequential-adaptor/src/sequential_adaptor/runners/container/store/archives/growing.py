@@ -112,8 +112,8 @@ class Growing:
         return self._write(self._root)
 
     def refused(self, path: bytes, reason: str) -> ArchiveRefused:
-        """The error that names a member."""
-        return ArchiveRefused(str(self._archive), f"{path!r}: {reason}")
+        """The error that names a member, where there is one to blame."""
+        return ArchiveRefused(str(self._archive), f"{path!r}: {reason}" if path else reason)
 
     # ---- parts
 
