@@ -25,6 +25,9 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 CORE = "sequential-adaptor"
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 SHARED = nox.project.load_toml(ROOT / "pyproject.toml")
+# Every run tries the same examples in the same order, so that what turns red is what changed. Others are tried each
+# night, and by ``nox -- --randomly-seed=default --hypothesis-seed=random``.
+SEEDS = ["--randomly-seed=1", "--hypothesis-seed=1"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
@@ -79,7 +82,8 @@ def tests(session: nox.Session, package: str) -> None:
     folder = f"packages/{package}/tests"
     install_parts(session, folder)
     chosen = [] if session.python == first_installed() else ["-m", "not slow"]
-    session.run("pytest", "-n", "2", "--dist", "worksteal", folder, *chosen, *session.posargs, env=clean_environment())
+    spread = ["-n", "2", "--dist", "worksteal"]
+    session.run("pytest", *spread, folder, *chosen, *SEEDS, *session.posargs, env=clean_environment())
 
 
 @nox.session(python=PYTHONS)
@@ -94,7 +98,7 @@ def together(session: nox.Session) -> None:
     """What runs do on each backend that needs no server, with all packages installed side by side."""
     session.install(*all_wheels(extra="test"), *group("tests"))
     folders = [f"packages/{CORE}/tests/{name}" for name in ("history", "queues", "schedules", "syncing")]
-    chosen = ["-n", "2", "--dist", "worksteal", "-k", "sqlite or template or sync"]
+    chosen = ["-n", "2", "--dist", "worksteal", "-k", "sqlite or template or sync", *SEEDS]
     session.run("pytest", *folders, *chosen, *session.posargs, env=clean_environment())
 
 

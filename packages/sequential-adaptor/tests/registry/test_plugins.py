@@ -193,9 +193,11 @@ async def wait():
 @pytest.fixture
 async def waiting(public: Any, plugin: Any) -> Any:
     """A plugin that has registered something and has not loaded yet: the load, and the module."""
+    before = set(sys.modules)
     loading = asyncio.create_task(public.load_plugins([plugin(WAITS)]))
-    while not (module := next((m for n, m in sys.modules.items() if n.startswith("sequential_plugin_")), None)):
+    while not (added := [name for name in sys.modules.keys() - before if name.startswith("sequential_plugin_")]):
         await asyncio.sleep(0)
+    module: Any = sys.modules[added[0]]
     await module.reached.wait()
     return loading, module
 
