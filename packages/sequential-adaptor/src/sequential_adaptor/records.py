@@ -40,6 +40,14 @@ class _Changeable:
             writers[name](new, value)
         return new
 
+    def changes_since(self, before: Self) -> dict[str, Any]:
+        """The fields that do not hold the very objects that they hold in ``before``, and what they hold here."""
+        kind: type = type(self)
+        read, writers = _accessors(kind)
+        return {
+            name: value for name, value, old in zip(writers, read(self), read(before), strict=True) if value is not old
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun(_Changeable):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sequential_adaptor import Engine, FolderAdapter, ServiceClient
+from sequential_adaptor.engine.holding import moving
 from sequential_adaptor.engine.working import listening
 
 ROW = "async def main(n):\n    for i in range(n):\n        await call_host_tool('echo', 'give', [i])"
@@ -21,9 +22,15 @@ async def give(method: str, params: Any) -> Any:
     return params
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine too a submission waits for its first turn."""
+    monkeypatch.setattr(moving, "_MOMENT", 60.0)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 10, 40])
 async def test_a_step_in_a_row_is_one_durable_write(steps: int, tmp_path: Path) -> None:
-    """One for the submission, one for the first call, one for each further call, one for the end."""
+    """One for the submission and the first call, one for each further call, one for the end; a single one for all."""
     async with (
         ServiceClient() as services,
         FolderAdapter(tmp_path) as store,
@@ -33,7 +40,7 @@ async def test_a_step_in_a_row_is_one_durable_write(steps: int, tmp_path: Path) 
         await engine.publish("row", ROW)
         before, _ = store.syncs
         await engine.run("row", steps)
-        assert store.syncs[0] - before == 1 + steps + 1
+        assert store.syncs[0] - before == steps + 1
 
 
 async def test_a_run_that_is_carried_through_here_asks_the_store_for_nothing_it_knows(
@@ -61,7 +68,7 @@ async def test_a_run_that_is_carried_through_here_asks_the_store_for_nothing_it_
         await engine.run("row", 0)  # by now the code is known
         asked.clear()
         await engine.run("row", 3)
-    assert asked == ["get_task_function", *["commit"] * 5]
+    assert asked == ["get_task_function", *["commit"] * 4]
 
 
 def counted(asked: list[str], name: str) -> Any:
@@ -84,7 +91,7 @@ async def test_calls_side_by_side_share_durable_writes(tmp_path: Path) -> None:
         await engine.publish("many", SIDE_BY_SIDE)
         before, _ = store.syncs
         await engine.run("many", 32)
-        assert store.syncs[0] - before <= 20
+        assert store.syncs[0] - before <= 19
 
 
 async def test_an_idle_worker_writes_nothing(tmp_path: Path) -> None:

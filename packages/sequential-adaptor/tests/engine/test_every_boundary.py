@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ from sequential_adaptor import (
     TaskExecutor,
     Worker,
 )
+from sequential_adaptor.engine.carrying import Carrying
+from sequential_adaptor.engine.handle import RunHandle
+from sequential_adaptor.engine.holding import moving
+from sequential_adaptor.engine.holding.tools import Tools
+from sequential_adaptor.engine.submitting import prepare
 from sequential_adaptor.engine.worker import worker_name
 from sequential_adaptor.errors import StorageClosed
 
@@ -122,14 +127,15 @@ async def stop_and_go(store: Mortal, services: ServiceClient) -> None:
 
 
 WAYS = {"work": work, "run": run, "stop_and_go": stop_and_go}
+Way = Callable[[Mortal, ServiceClient], Coroutine[Any, Any, None]]
 
 
-async def live(way: str, path: Path, services: ServiceClient, letters: Letters, dies_at: int | None) -> Mortal:
+async def live(way: Way, path: Path, services: ServiceClient, letters: Letters, dies_at: int | None) -> Mortal:
     """One process: it works until it has done what there is to do, or dies."""
     store = Mortal(path, dies_at)
     letters.boundary = store.boundary
     await store.init()
-    working = asyncio.create_task(WAYS[way](store, services))
+    working = asyncio.create_task(way(store, services))
     dying = asyncio.create_task(store.died.wait())
     await asyncio.wait((working, dying), return_when=asyncio.FIRST_COMPLETED)
     for task in (working, dying):
@@ -141,10 +147,25 @@ async def live(way: str, path: Path, services: ServiceClient, letters: Letters, 
     return store
 
 
-async def submitted(path: Path) -> None:
+async def published(path: Path) -> None:
     async with Engine(f"folder:{path}?durability=process") as engine:
         await engine.publish("letters", CODE, runner="groups")
+
+
+async def submitted(path: Path) -> None:
+    await published(path)
+    async with Engine(f"folder:{path}?durability=process") as engine:
         await engine.submit("letters", id="run")
+
+
+async def submit_and_run(store: Mortal, services: ServiceClient) -> None:
+    """As ``Engine.run`` does it for a run that nobody has named, with a shorter lease."""
+    submission = await prepare(store, "letters", None)
+    tools = Tools(store, services)
+    try:
+        await Carrying(store, tools, RunHandle(store, submission.run.id), LEASE).run(submission)
+    finally:
+        await tools.close()
 
 
 def check(frame: StackRun, rows: Sequence[StackRun], letters: Letters) -> None:
@@ -166,17 +187,49 @@ async def test_a_death_at_any_boundary_loses_nothing_and_repeats_under_the_same_
         service.forget()
         path = tmp_path / str(dies_at)
         await submitted(path)
-        first = await live(way, path, client, service, dies_at)
+        first = await live(WAYS[way], path, client, service, dies_at)
         if not first.died.is_set():  # it has outlived all of its boundaries
             assert dies_at > 12
             break
-        await live("work", path, client, service, None)
+        await live(work, path, client, service, None)
         async with Engine(f"folder:{path}") as engine:
             record = await engine.handle("run").record()
             assert (record.status, record.result) == ("completed", RIGHT), f"died at boundary {dies_at}"
             frame = await engine.adapter.get_stack_run("run")
             assert frame is not None
             check(frame, await engine.handle("run").calls(), service)
+
+
+@pytest.mark.parametrize("moment", [0.0, 60.0])
+async def test_a_run_whose_submitter_dies_at_any_boundary_has_never_been_or_ends_right(
+    moment: float, tmp_path: Path, letters: tuple[Letters, ServiceClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the submission was stored with its first turn, or before it; no call is sent before both are stored."""
+    monkeypatch.setattr(moving, "_MOMENT", moment)
+    service, client = letters
+    came_to_be = []
+    for dies_at in itertools.count(1):
+        service.forget()
+        path = tmp_path / str(dies_at)
+        await published(path)
+        first = await live(submit_and_run, path, client, service, dies_at)
+        sent_by_first = sum(service.calls.values())
+        await live(work, path, client, service, None)
+        async with Engine(f"folder:{path}") as engine:
+            records = await engine.adapter.query_task_runs()
+            came_to_be.append(bool(records))
+            assert [(record.status, record.result) for record in records] in ([], [("completed", RIGHT)])
+            if records:
+                frame = await engine.adapter.get_stack_run(records[0].id)
+                assert frame is not None
+                check(frame, await engine.handle(records[0].id).calls(), service)
+            else:
+                assert sent_by_first == 0
+        if not first.died.is_set():
+            break
+    assert came_to_be == sorted(came_to_be)
+    assert came_to_be[0] is False
+    assert came_to_be[-1] is True
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations("bc")))

@@ -38,26 +38,38 @@ class Carrying:
         self._worker = worker_name()
         self._begun: tuple[Claim, TaskRun] | None = None
 
-    async def submit(self, submission: Submission) -> None:
-        """Store the run, and claim it in the same commit where it is due at once.
+    async def run(self, submission: Submission, timeout: float | None = None) -> TaskRun:
+        """Store a run, and work until it has ended."""
+        await self._bench.open()
+        await self._submit(submission)
+        return await self._through(timeout)
+
+    async def through(self, timeout: float | None = None) -> TaskRun:
+        """Work until the run has ended, whoever ends it."""
+        await self._bench.open()
+        return await self._through(timeout)
+
+    async def _submit(self, submission: Submission) -> None:
+        """Store the run, claimed in the same commit where it is due at once, and its first turn with it if it is new.
 
         If this process dies then, another goes on when the lease has ended, as with every claim.
         """
         if not submission.is_due_at_once:
             await store_once(self._store, submission)
             return
-        now = await self._store.now()
+        now = self._bench.clock.now()
         held, claim = submission.held_by(self._worker, now, now + timedelta(seconds=self._lease))
-        if await store_once(self._store, held):
-            self._begun = claim, held.run
-            if telemetry.active is not None:
-                telemetry.active.claimed([claim], now)
+        if not submission.named:
+            self._bench.unstored.add(claim, held.changes)
+        elif not await store_once(self._store, held):
+            return
+        self._begun = claim, held.run
+        if telemetry.active is not None:
+            telemetry.active.claimed([claim], now)
 
-    async def through(self, timeout: float | None = None) -> TaskRun:
-        """Work until the run has ended, whoever ends it."""
+    async def _through(self, timeout: float | None) -> TaskRun:
         if (queue_id := await self._queue_id()) is not None:
             self._bench.watch(queue_id)
-        await self._bench.open()
         dispatcher = Dispatcher(self._bench, self._worker, concurrency=_HANDS, lease=self._lease, manner=_CARRY_THROUGH)
         if self._begun is not None:
             dispatcher.begin(*self._begun)
@@ -73,6 +85,7 @@ class Carrying:
         """Whether the run has ended by other hands; the store is not asked for what is held here."""
         if dispatcher.holds(self._handle.id):
             return False
+        self._bench.unstored.check(self._handle.id)
         run = await self._handle.record()
         if run.status in TASK_RUN.ended and not ending.done():
             ending.set_result(run)

@@ -133,9 +133,7 @@ class Engine(Blocking, Queueing, Scheduling, Past):
         """
         submission = await prepare(self.adapter, identifier, input, id=id)
         handle = RunHandle(self.adapter, submission.run.id, queue_id=submission.queue_id)
-        carrying = self._carrying(handle)
-        await carrying.submit(submission)
-        return ended(await carrying.through(timeout)).result
+        return ended(await self._carrying(handle).run(submission, timeout)).result
 
     async def carry(self, handle: RunHandle, *, timeout: float | None = None, lease: float = 30.0) -> None:
         """Work on one run and its children until it has ended."""

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A run that is to be stored by ``changes``: its own record first, then its root frame."""
+    """A run that is to be stored by ``changes``: its own record first, then its root frame.
+
+    One that is ``named`` has an id that somebody chose, and may be there already.
+    """
 
     run: TaskRun
     changes: tuple[Change, ...]
     place: Place | None
+    named: bool
 
     @property
     def queue_id(self) -> str | None:
@@ -47,7 +51,7 @@ class Submission:
             worker=worker, token=1, lease_expires_at=expires_at, due_at=now, created_at=now, updated_at=now
         )
         claim = Claim(frame, worker, frame.token, expires_at)
-        return Submission(run, (Create(run), Create(frame)), self.place), claim
+        return Submission(run, (Create(run), Create(frame)), self.place, self.named), claim
 
     @property
     def _frame(self) -> StackRun:
@@ -83,7 +87,7 @@ async def prepare(
     run = changes[0]
     assert isinstance(run, Create)  # that is what a submission is
     assert isinstance(run.record, TaskRun)
-    return Submission(run.record, changes, place)
+    return Submission(run.record, changes, place, named=id is not None)
 
 
 async def store_once(store: StorageAdapter, submission: Submission) -> bool:

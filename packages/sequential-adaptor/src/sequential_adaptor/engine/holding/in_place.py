@@ -85,7 +85,7 @@ class InPlace:
             failures += outcome.retryable or outcome.error is not None
             again = policy.delay(failures, outcome.retry_after) if outcome.retryable else None
             if again is None:
-                return self._finish(sequence, record.replace(attempts=failures), outcome)
+                return self._finish(sequence, record, outcome, failures)
             delay = again
             if delay > _LONGEST_PAUSE_IN_PLACE and self._hands_over and not call.in_place:
                 return self._postpone(sequence, Postponed(record, delay, failures, outcome.error))
@@ -97,7 +97,8 @@ class InPlace:
             self.broken = error
             self._stirred.set()
 
-    def _finish(self, sequence: int, record: StackRun, outcome: Outcome) -> None:
+    def _finish(self, sequence: int, record: StackRun, outcome: Outcome, failures: int) -> None:
+        record = record if failures == record.attempts else record.replace(attempts=failures)
         self.finished[sequence] = rules.call_ended(record, outcome, self._bench.clock.now())
         self._done(sequence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,8 @@ from sequential_adaptor.runners.base import Assignment, Call, Ending, Session, T
 from sequential_adaptor.storage.changes import Claim
 
 CHANGES_A_COMMIT = 200
+_MOMENT = 0.02
+"""Seconds for which a submission waits for the first turn of its run."""
 _LEFT_BEHIND = Ending("cancelled", error={"type": "CancelledError", "message": "the task ended without it"})
 
 HandsOut = Callable[[Call, int], bool]
@@ -59,11 +62,24 @@ class MovingTask:
         started_at = run.started_at or self._bench.clock.now()
         runner = await self._bench.tools.runner(self._function.runner)
         self._session = runner.session(Assignment(self._function, run.id, frame.id, run.input, frame.state, started_at))
-        turn = await self._session.start([_known_to_the_code(row) for row in history if _is_known(row)])
+        turn = await self._first_turn(claim, [_known_to_the_code(row) for row in history if _is_known(row)])
         first = frame.state is None
         if first:
             self.ledger.take_up(started_at)
         await self._note(turn, log_on_frame=first)
+
+    async def _first_turn(self, claim: Claim, history: list[StackRun]) -> Turn:
+        """Run to where the code stands. A run that is not stored yet is stored with that, or alone if it takes long."""
+        assert self._session is not None  # it was made a moment ago
+        if claim.stack_run.id not in self._bench.unstored:
+            return await self._session.start(history)
+        starting = asyncio.ensure_future(self._session.start(history))
+        try:
+            if not (await asyncio.wait((starting,), timeout=_MOMENT))[0]:
+                await self._bench.commit((), claim)
+            return await starting
+        finally:
+            starting.cancel()
 
     async def open_again(self, run: TaskRun, frame: StackRun) -> None:
         """Replay what is stored. Outcomes that were taken and could not be committed are there to be taken again."""
@@ -95,9 +111,11 @@ class MovingTask:
         """What happened first: an outcome of ours, one that arrived, or a timer that is due."""
         ours = self._calls.finished
         first = min((*ours.values(), *self.ledger.arrived.values()), key=rules.when, default=None)
-        now, deadline = self._bench.clock.now(), self.turn.deadline
-        if deadline is not None and deadline <= now and (first is None or deadline < rules.when(first)[0]):
-            return rules.timer_fired(self.ledger.frame, self.ledger.position, now)
+        deadline = self.turn.deadline
+        if deadline is not None and (first is None or deadline < rules.when(first)[0]):
+            now = self._bench.clock.now()
+            if deadline <= now:
+                return rules.timer_fired(self.ledger.frame, self.ledger.position, now)
         if first is not None and first.sequence is not None and ours.pop(first.sequence, None) is not None:
             self._taken[first.sequence] = first
         return first

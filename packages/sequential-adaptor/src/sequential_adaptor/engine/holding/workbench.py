@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sequential_adaptor import ids, telemetry
+from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.holding.clock import StoreClock
 from sequential_adaptor.engine.holding.tools import Tools
+from sequential_adaptor.engine.holding.unstored import Unstored
 from sequential_adaptor.engine.working.agenda import Agenda
 from sequential_adaptor.errors import StorageUnavailable
 from sequential_adaptor.lifecycles import STACK_RUN
@@ -43,7 +45,8 @@ class Workbench:
     """Shared by the holders of one worker.
 
     ``hands`` bounds how many calls are performed at once. ``scope`` holds the ids of the stack runs that this worker
-    may claim; ``None`` is all of them. ``agenda`` has the times at which its own commits make something due.
+    may claim; ``None`` is all of them. ``agenda`` has the times at which its own commits make something due,
+    ``unstored`` the runs that its next commits are to store first.
     """
 
     def __init__(self, store: StorageAdapter, tools: Tools, *, hands: int, scope: Iterable[str] | None = None) -> None:
@@ -52,6 +55,7 @@ class Workbench:
         self.hands = Hands(hands)
         self.scope = None if scope is None else set(scope)
         self.agenda = Agenda()
+        self.unstored = Unstored()
         self.clock: StoreClock
 
     async def open(self) -> None:
@@ -70,14 +74,32 @@ class Workbench:
         """Commit. A reply that is lost, or a store that is away, is answered by the same commit once more, while claims
         last.
         """
+        if submitted := self.unstored.changes(claims):
+            await self._commit_first(submitted, changes, claims)
+        else:
+            await self._write(changes, claims, claims)
+        if telemetry.active is not None:
+            telemetry.active.committed(changes)
+        self.agenda.note(changes, self.clock.now())
+
+    async def _commit_first(
+        self, submitted: Sequence[Change], changes: Sequence[Change], claims: Sequence[Claim]
+    ) -> None:
+        """Commit, and store what the claims are on: there is nothing yet that somebody else could have claimed."""
+        held = [claim for claim in claims if claim.stack_run.id not in self.unstored]
+        try:
+            await self._write(rules.folded([*submitted, *changes], self.clock.now()), held, claims)
+        except Exception as error:
+            self.unstored.failed(claims, error)
+            raise
+        self.unstored.are_stored(claims)
+
+    async def _write(self, changes: Sequence[Change], held: Sequence[Claim], claims: Sequence[Claim]) -> None:
         id = ids.new_id()
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self.store.commit(changes, claims=claims, id=id)
-                if telemetry.active is not None:
-                    telemetry.active.committed(changes)
-                return self.agenda.note(changes, self.clock.now())
+                return await self.store.commit(changes, claims=held, id=id)
             except StorageUnavailable:
                 if any(claim.expires_at <= self.clock.now() for claim in claims):
                     raise

@@ -26,6 +26,7 @@ from sequential_adaptor.engine.rules.calls import (
     timer_fired,
     tried_again_later,
 )
+from sequential_adaptor.engine.rules.folding import folded
 from sequential_adaptor.engine.rules.forking import Fork, fork_begun, fork_history, fork_id
 from sequential_adaptor.engine.rules.frames import (
     CLAIMS_WITHOUT_PROGRESS,
@@ -97,6 +98,7 @@ __all__ = [
     "ended_by_the_task",
     "event_of",
     "event_sent",
+    "folded",
     "fork_begun",
     "fork_history",
     "fork_id",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sequential_adaptor.engine.rules.operations import CHILD, TIMER
-from sequential_adaptor.engine.rules.steps import GIVEN_BACK, differences, stack_to
+from sequential_adaptor.engine.rules.steps import GIVEN_BACK, stack_to
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.outcomes import Outcome
 from sequential_adaptor.records import StackRun
@@ -51,7 +51,7 @@ def call_ended(call: StackRun, outcome: Outcome, now: datetime) -> StackRun:
 
 def outcome_stored(before: StackRun, after: StackRun) -> tuple[Change, ...]:
     """Somebody who is not the frame's holder ends a call: the outcome, once, and a wake-up of the frame."""
-    changes = differences(before, after) | {"progress_token": before.token}
+    changes = after.changes_since(before) | {"progress_token": before.token}
     assert after.parent_stack_run_id is not None  # only frames have none
     return Update(StackRun, after.id, changes, {"status": before.status}), Wake(after.parent_stack_run_id)
 
@@ -77,7 +77,7 @@ def taken(before: StackRun | None, happening: StackRun, position: int, log: tupl
     place: dict[str, Any] = {"position": position, "log": list(log)} if log else {"position": position}
     if before is None:
         return Create(happening.replace(**place))
-    return Update(StackRun, happening.id, {**differences(before, happening), **place})
+    return Update(StackRun, happening.id, {**happening.changes_since(before), **place})
 
 
 def timer_fired(frame: StackRun, position: int, now: datetime) -> StackRun:

@@ -12,15 +12,6 @@ from sequential_adaptor.storage.changes import Update
 GIVEN_BACK: Final[Mapping[str, Any]] = {"worker": None, "lease_expires_at": None}
 
 
-def differences(before: StackRun, after: StackRun) -> dict[str, Any]:
-    """The fields of ``after`` that are not the very values of ``before``."""
-    return {
-        name: value
-        for name in StackRun.__dataclass_fields__
-        if (value := getattr(after, name)) is not getattr(before, name)
-    }
-
-
 def run_to(run: TaskRun, status: str, expect: Mapping[str, Any] | None = None, **fields: Any) -> Update:
     """The run goes to another status, or stays in one that has not ended."""
     TASK_RUN.check(run.id, run.status, status)

@@ -63,7 +63,7 @@ class Leases:
                     logger.warning("leases could not be extended: %s", error)
 
     async def _extend(self) -> None:
-        before = {id: held.claim for id, held in self._held.items()}
+        before = {id: held.claim for id, held in self._held.items() if id not in self._bench.unstored}
         after = await self._bench.store.heartbeat(list(before.values()), lease=self._lease)
         kept = {claim.stack_run.id: claim for claim in after}
         if after:
