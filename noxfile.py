@@ -95,10 +95,10 @@ def namespace(session: nox.Session) -> None:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """What runs do on each backend that needs no server, with all packages installed side by side."""
+    """What runs do on each backend, with all packages installed side by side."""
     session.install(*all_wheels(extra="test"), *group("tests"))
     folders = [f"packages/{CORE}/tests/{name}" for name in ("history", "queues", "schedules", "syncing")]
-    chosen = ["-n", "2", "--dist", "worksteal", "-k", "sqlite or template or sync", *SEEDS]
+    chosen = ["-n", "2", "--dist", "worksteal", "-k", "sqlite or template or supabase or sync", *SEEDS]
     session.run("pytest", *folders, *chosen, *session.posargs, env=clean_environment())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import signal
 import sys
@@ -16,15 +15,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from sequential_adaptor import Engine, ServiceClient, ServiceError, StorageAdapter, create_adapter
-from sequential_adaptor.ids import new_id
 
 WORKER = Path(__file__).with_name("dying_worker.py")
 LEASE = 1.0
-BACKENDS = [
-    name
-    for name in ("folder", "sqlite", "template")
-    if importlib.util.find_spec(f"sequential_adaptor.backends.{name}") is not None
-]
 
 
 class Desk:
@@ -51,33 +44,19 @@ class Desk:
         return [self.asked[f"give {value!r}"] for value in values]
 
 
-def _options_of(backend: str, path: Path) -> dict[str, Any]:
-    """What opens a store of this kind below a path."""
-    if backend not in BACKENDS:
-        pytest.skip(f"sequential-adaptor-{backend} is not installed")
-    if backend == "folder":
-        return {"base_path": str(path / "store"), "durability": "process"}
-    path.mkdir(exist_ok=True)
-    return {"db_path": str(path / "store.db")} if backend == "sqlite" else {"name": new_id()}
-
-
 @pytest.fixture
-def options_of() -> Callable[[str, Path], dict[str, Any]]:
-    """What opens a store of some kind below a path."""
-    return _options_of
-
-
-@pytest.fixture(params=BACKENDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StorageAdapter]:
+async def store(
+    backend: str, options_of: Callable[[str, Path], dict[str, Any]], tmp_path: Path
+) -> AsyncIterator[StorageAdapter]:
     """An open store, of every kind that is installed."""
-    async with create_adapter(request.param, **_options_of(request.param, tmp_path)) as adapter:
+    async with create_adapter(backend, **options_of(backend, tmp_path / "store")) as adapter:
         yield adapter
 
 
 @pytest.fixture
-async def folder(tmp_path: Path) -> AsyncIterator[StorageAdapter]:
+async def folder(options_of: Callable[[str, Path], dict[str, Any]], tmp_path: Path) -> AsyncIterator[StorageAdapter]:
     """An open folder, for what has nothing to do with storage."""
-    async with create_adapter("folder", **_options_of("folder", tmp_path)) as adapter:
+    async with create_adapter("folder", **options_of("folder", tmp_path / "folder")) as adapter:
         yield adapter
 
 

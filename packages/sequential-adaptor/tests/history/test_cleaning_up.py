@@ -31,7 +31,7 @@ async def main(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["folder", "sqlite"])
+@pytest.mark.backends("folder", "sqlite", "supabase")
 async def test_clean_up_that_is_killed_at_any_boundary_goes_on_where_it_was(
     backend: str, tmp_path: Path, was_killed: Callable[..., Awaitable[bool]], options_of: Callable[..., dict[str, Any]]
 ) -> None:

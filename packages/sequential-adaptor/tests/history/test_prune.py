@@ -220,7 +220,7 @@ async def test_ids_that_nobody_chose_leave_nothing_behind(published: Engine) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["folder", "sqlite"])
+@pytest.mark.backends("folder", "sqlite", "supabase")
 async def test_a_prune_that_is_killed_at_any_boundary_leaves_whole_runs(
     backend: str, tmp_path: Path, was_killed: Callable[..., Awaitable[bool]], options_of: Callable[..., dict[str, Any]]
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -44,28 +42,16 @@ async def main(input):
 OpenEngine = Callable[[], Awaitable[Engine]]
 
 
-def _storage(backend: str, path: Path) -> dict[str, Any]:
-    if backend == "folder":
-        return {"base_path": str(path / "tasks"), "durability": "process"}
-    if importlib.util.find_spec(f"sequential_adaptor.backends.{backend}") is None:
-        pytest.skip(f"sequential-adaptor-{backend} is not installed")
-    return {"db_path": str(path / "tasks.db")} if backend == "sqlite" else {"name": str(path)}
-
-
-def _adapter(backend: str, config: dict[str, Any]) -> Any:
-    if backend == "template":  # it is there to be copied, and registers itself where it is installed only
-        return importlib.import_module("sequential_adaptor.backends.template").TemplateAdapter(**config)
-    return create_adapter(backend, **config)
-
-
-@pytest.fixture(params=["folder", "sqlite", "template"])
-async def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenEngine]:
+@pytest.fixture
+async def open_engine(
+    backend: str, options_of: Callable[[str, Path], dict[str, Any]], tmp_path: Path
+) -> AsyncIterator[OpenEngine]:
     """``await open_engine()``: each call opens the same store once more, as another process would."""
-    config = _storage(request.param, tmp_path)
+    options = options_of(backend, tmp_path / "tasks")
     async with AsyncExitStack() as stack:
 
         async def open_engine() -> Engine:
-            adapter: StorageAdapter = await stack.enter_async_context(_adapter(request.param, config))
+            adapter: StorageAdapter = await stack.enter_async_context(create_adapter(backend, **options))
             return await stack.enter_async_context(Engine(adapter))
 
         yield open_engine

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import random
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -87,11 +86,11 @@ def service() -> Iterator[Service]:
         thread.join()
 
 
-@pytest.mark.parametrize("backend", ["folder", "sqlite"])
-async def test_no_limit_is_exceeded_by_workers_that_are_killed(backend: str, tmp_path: Path, service: Service) -> None:
-    if backend == "sqlite" and importlib.util.find_spec("sequential_adaptor.backends.sqlite") is None:
-        pytest.skip("sequential-adaptor-sqlite is not installed")
-    storage = f"folder:{tmp_path / 'tasks'}" if backend == "folder" else f"sqlite:///{tmp_path / 'tasks.db'}"
+@pytest.mark.backends("folder", "sqlite", "supabase")
+async def test_no_limit_is_exceeded_by_workers_that_are_killed(
+    backend: str, url_of: Callable[[str, Path], str], tmp_path: Path, service: Service
+) -> None:
+    storage = url_of(backend, tmp_path / "tasks")
     chance, url = random.Random(7), f"http://127.0.0.1:{service.server_port}/"
     command = (sys.executable, "-m", "sequential_adaptor.cli", "work", "--storage", storage, "--lease", "1")
     crew: list[asyncio.subprocess.Process] = []

@@ -24,12 +24,10 @@ async def main(input):
 SetClock = Callable[[datetime], None]
 
 
-@pytest.fixture(params=["folder", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def storage(backend: str, url_of: Callable[[str, Path], str], tmp_path: Path) -> str:
     """The URL of an empty store."""
-    if request.param == "sqlite" and importlib.util.find_spec("sequential_adaptor.backends.sqlite") is None:
-        pytest.skip("sequential-adaptor-sqlite is not installed")
-    return f"folder:{tmp_path / 'tasks'}" if request.param == "folder" else f"sqlite:///{tmp_path / 'tasks.db'}"
+    return url_of(backend, tmp_path / "tasks")
 
 
 @pytest.fixture

@@ -15,7 +15,11 @@ import pytest
 
 from sequential_adaptor import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL"),
+    pytest.mark.backends("folder", "sqlite"),  # those whose clock is that of their process, which can be set
+]
 
 WORKER = Path(__file__).with_name("shifted_worker.py")
 NIGHTLY = ["20260328T013000Z", "20260329T010000Z", "20260330T003000Z", "20261024T003000Z", "20261025T003000Z",

@@ -12,6 +12,8 @@ import pytest
 from sequential_adaptor import Engine, QueueNotFound, ScheduleNotFound, TaskFunctionNotFound
 from sequential_adaptor.errors import ConfigurationError, InvalidId
 
+pytestmark = pytest.mark.backends("folder", "sqlite")  # those whose clock is that of this process, which can be set
+
 SetClock = Callable[[datetime], None]
 RunsOf = Callable[[Engine, str], Any]
 

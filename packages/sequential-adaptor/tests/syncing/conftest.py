@@ -55,17 +55,12 @@ async def main(input):
 
 
 @pytest.fixture
-async def open_store(tmp_path: Path) -> AsyncIterator[OpenStore]:
+async def open_store(options_of: Callable[[str, Path], dict[str, Any]], tmp_path: Path) -> AsyncIterator[OpenStore]:
     """``await open_store(backend, name)``, closed when the test ends."""
     opened: list[StorageAdapter] = []
 
     async def open_store(backend: str, name: str) -> StorageAdapter:
-        if backend == "sqlite":
-            if importlib.util.find_spec("sequential_adaptor.backends.sqlite") is None:
-                pytest.skip("sequential-adaptor-sqlite is not installed")
-            adapter: Any = create_adapter("sqlite", db_path=str(tmp_path / f"{name}.db"))
-        else:
-            adapter = create_adapter("folder", base_path=str(tmp_path / name), durability="process")
+        adapter: Any = create_adapter(backend, **options_of(backend, tmp_path / name))
         opened.append(await adapter.__aenter__())
         return opened[-1]
 
@@ -74,10 +69,24 @@ async def open_store(tmp_path: Path) -> AsyncIterator[OpenStore]:
         await adapter.close()
 
 
-@pytest.fixture(params=["folder to folder", "folder to sqlite", "sqlite to folder"])
+PAIRS = [
+    ("folder", "folder"),
+    ("folder", "sqlite"),
+    ("sqlite", "folder"),
+    ("sqlite", "supabase"),
+    ("supabase", "folder"),
+    ("supabase", "supabase"),
+]
+
+
+def _is_installed(pair: tuple[str, str]) -> bool:
+    return all(importlib.util.find_spec(f"sequential_adaptor.backends.{backend}") is not None for backend in pair)
+
+
+@pytest.fixture(params=filter(_is_installed, PAIRS), ids=" to ".join)
 async def pair(request: pytest.FixtureRequest, open_store: OpenStore) -> Pair:
     """A source and a target."""
-    source, _, target = request.param.partition(" to ")
+    source, target = request.param
     return await open_store(source, "source"), await open_store(target, "target")
 
 
