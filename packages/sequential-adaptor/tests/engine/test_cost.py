@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from sequential_adaptor import Engine, FolderAdapter, ServiceClient
-from sequential_adaptor.engine.holding import moving
+from sequential_adaptor import Engine, FolderAdapter, ServiceClient, StorageAdapter
+from sequential_adaptor.engine.holding import moving, tools
+from sequential_adaptor.engine.holding.tools import Tools
 from sequential_adaptor.engine.working import listening
+from sequential_adaptor.testing.memory import MemoryAdapter
 
 ROW = "async def main(n):\n    for i in range(n):\n        await call_host_tool('echo', 'give', [i])"
 SIDE_BY_SIDE = (
@@ -46,7 +48,7 @@ async def test_a_step_in_a_row_is_one_durable_write(steps: int, tmp_path: Path) 
 async def test_a_run_that_is_carried_through_here_asks_the_store_for_nothing_it_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function and the time at the start; then commits only: no claim, no record read again, no result polled."""
+    """The function at the start, then commits only: no claim, no record read again, no result polled."""
     asked: list[str] = []
     monkeypatch.setattr(listening, "_MOMENT", 60.0)  # a run that takes longer also listens to what others do
     for name in (
@@ -71,14 +73,29 @@ async def test_a_run_that_is_carried_through_here_asks_the_store_for_nothing_it_
     assert asked == ["get_task_function", *["commit"] * 4]
 
 
-def counted(asked: list[str], name: str) -> Any:
-    method = getattr(FolderAdapter, name)
+def counted(asked: list[str], name: str, kind: type[StorageAdapter] = FolderAdapter) -> Any:
+    method = getattr(kind, name)
 
-    async def called(self: FolderAdapter, *args: Any, **options: Any) -> Any:
+    async def called(self: StorageAdapter, *args: Any, **options: Any) -> Any:
         asked.append(name)
         return await method(self, *args, **options)
 
     return called
+
+
+async def test_the_clock_of_the_store_is_read_once_for_runs_that_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(MemoryAdapter, "now", counted(asked, "now", MemoryAdapter))
+    async with MemoryAdapter() as store, ServiceClient() as services:
+        known = Tools(store, services)
+        first = await known.clock()
+        assert await known.clock() is first
+        assert len(asked) == 1
+        monkeypatch.setattr(tools, "_FRESH", 0.0)
+        assert await known.clock() is first
+        assert len(asked) == 2
 
 
 async def test_calls_side_by_side_share_durable_writes(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ class StoreClock:
         """The store's time now."""
         return self._read + timedelta(seconds=self._monotonic() - self._at)
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was last read in the store."""
+        return self._monotonic() - self._at
+
     def set(self, now: datetime) -> None:
         """Take a fresh reading; the clock never goes back for those who have seen it."""
         self._read, self._at = max(now, self.now()), self._monotonic()

@@ -1,10 +1,11 @@
-"""What is made once for a store and used by every run: runners, connections, the code of task functions."""
+"""What is made once for a store and used by every run: runners, connections, code, the store's clock."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
+from sequential_adaptor.engine.holding.clock import StoreClock
 from sequential_adaptor.engine.holding.performing import Performer
 from sequential_adaptor.records import TaskFunction, TaskRun
 from sequential_adaptor.runners.base import Runner
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
 
 
+_FRESH = 5.0
+"""Seconds for which a reading of the store's clock is carried on by this machine's, between one run and the next."""
+
+
 class Tools:
-    """Runners by name, versions of task functions, and the performer of calls; made when they are first asked for."""
+    """Runners by name, versions of task functions, the performer of calls, and the store's clock; made when they are
+    first asked for."""
 
     def __init__(self, store: StorageAdapter, services: ServiceClient) -> None:
         self.performer = Performer(store, services)
@@ -23,6 +29,7 @@ class Tools:
         self._making = asyncio.Lock()
         self._runners: dict[str, Runner] = {}
         self._functions: dict[tuple[str, str], TaskFunction] = {}
+        self._clock: StoreClock | None = None
 
     async def close(self) -> None:
         """Give back runners and connections."""
@@ -39,6 +46,14 @@ class Tools:
 
                 self._runners[name] = await registry.create("runner", name)
             return self._runners[name]
+
+    async def clock(self) -> StoreClock:
+        """The store's clock, read a few seconds ago at most."""
+        if self._clock is None:
+            self._clock = StoreClock(await self._store.now())
+        elif self._clock.age > _FRESH:
+            self._clock.set(await self._store.now())
+        return self._clock
 
     async def function(self, run: TaskRun) -> TaskFunction | None:
         """The version of the code that the run started with."""

@@ -59,8 +59,8 @@ class Workbench:
         self.clock: StoreClock
 
     async def open(self) -> None:
-        """Read the store's clock."""
-        self.clock = StoreClock(await self.store.now())
+        """Have the store's clock."""
+        self.clock = await self.tools.clock()
 
     async def history(self, frame: StackRun) -> list[StackRun]:
         """Everything below the frame, in one query a page."""
