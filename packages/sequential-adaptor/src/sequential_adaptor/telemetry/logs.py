@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,17 @@ def about(run_id: str, call_id: str = "") -> None:
     _about.set((run_id, call_id))
 
 
-@contextmanager
-def about_call(call: StackRun) -> Iterator[None]:
+class AboutCall:
     """What is logged meanwhile is about the call, also by what performs it."""
-    token = _about.set((call.task_run_id, call.id))
-    try:
-        yield
-    finally:
-        _about.reset(token)
+
+    def __init__(self, call: StackRun) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._token = _about.set((self._call.task_run_id, self._call.id))
+
+    def __exit__(self, *_: object) -> None:
+        _about.reset(self._token)
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):

@@ -158,6 +158,8 @@ class Holder:
         self._task.ledger.arrive(frame.wakes, await self._bench.arrivals(frame))
 
     def _postpone(self) -> None:
+        if not self._calls.postponed:
+            return
         now, ledger = self._bench.clock.now(), self._task.ledger
         for late in self._calls.postponed:
             ledger.take_up(now)

@@ -66,7 +66,7 @@ class MovingTask:
         first = frame.state is None
         if first:
             self.ledger.take_up(started_at)
-        await self._note(turn, log_on_frame=first)
+        await self._note(turn, self._time_of_turn(), log_on_frame=first)
 
     async def _first_turn(self, claim: Claim, history: list[StackRun]) -> Turn:
         """Run to where the code stands. A run that is not stored yet is stored with that, or alone if it takes long."""
@@ -104,8 +104,9 @@ class MovingTask:
         if happening.sequence is not None:
             self._live.pop(happening.sequence, None)
         turn = await self._session.take(happening)
-        self.ledger.took(happening, turn, self._bench.clock.now())
-        await self._note(turn)
+        now = self._time_of_turn()
+        self.ledger.took(happening, turn, now)
+        await self._note(turn, now)
 
     def next_happening(self) -> StackRun | None:
         """What happened first: an outcome of ours, one that arrived, or a timer that is due."""
@@ -140,9 +141,8 @@ class MovingTask:
 
     # ---- what a turn did
 
-    async def _note(self, turn: Turn, *, log_on_frame: bool = False) -> None:
+    async def _note(self, turn: Turn, now: datetime, *, log_on_frame: bool = False) -> None:
         self.turn = turn
-        now = self._time_of_turn()
         self.ledger.remember(turn, log_on_frame)
         for call in turn.calls:
             await self._note_call(call, now)

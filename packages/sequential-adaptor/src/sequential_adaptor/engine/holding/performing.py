@@ -14,7 +14,7 @@ from sequential_adaptor.outcomes import Outcome, failed, not_storable
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Call
 from sequential_adaptor.services.failures import is_retryable_status, retry_after_seconds
-from sequential_adaptor.telemetry.logs import about_call
+from sequential_adaptor.telemetry.logs import AboutCall
 from sequential_adaptor.values import JSON
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Performer:
 
     async def perform(self, record: StackRun, live: Call | None = None) -> Outcome:
         """Perform the call. ``live`` is the call as its session has it, with what is not stored of it."""
-        with about_call(record):
+        with AboutCall(record):
             if telemetry.active is None:
                 return await self._perform(record, live)
             return await telemetry.active.performing(self._store, record, partial(self._perform, record, live))

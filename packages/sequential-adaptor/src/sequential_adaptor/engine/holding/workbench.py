@@ -80,7 +80,7 @@ class Workbench:
             await self._write(changes, claims, claims)
         if telemetry.active is not None:
             telemetry.active.committed(changes)
-        self.agenda.note(changes, self.clock.now())
+        self.agenda.note(changes, self.clock.now)
 
     async def _commit_first(
         self, submitted: Sequence[Change], changes: Sequence[Change], claims: Sequence[Claim]

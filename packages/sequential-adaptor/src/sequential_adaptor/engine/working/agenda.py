@@ -20,7 +20,7 @@ class Agenda:
         self.noted: Callable[[], object] = _nobody
         self._times: list[datetime] = []
 
-    def note(self, changes: Iterable[Change], now: datetime) -> None:
+    def note(self, changes: Iterable[Change], now: Callable[[], datetime]) -> None:
         """These are committed."""
         times = [due_at for change in changes if (due_at := _due_at(change, now)) is not None]
         for due_at in times:
@@ -41,16 +41,16 @@ class Agenda:
         return longest if not self._times else max(0.0, min(longest, (self._times[0] - now).total_seconds()))
 
 
-def _due_at(change: Change, now: datetime) -> datetime | None:
+def _due_at(change: Change, now: Callable[[], datetime]) -> datetime | None:
     if isinstance(change, Wake):
-        return now
+        return now()
     if isinstance(change, Update):
         due_at: datetime | None = change.changes.get("due_at")
         return due_at
     record = change.record
     if not isinstance(record, StackRun) or record.lease_expires_at is not None:
         return None
-    return now if record.due_at is None and record.status == "pending" else record.due_at
+    return now() if record.due_at is None and record.status == "pending" else record.due_at
 
 
 def _nobody() -> None:
