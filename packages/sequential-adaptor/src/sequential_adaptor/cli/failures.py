@@ -85,7 +85,6 @@ _HINTS: tuple[tuple[type[Exception], Hint], ...] = (
     (errors.RecordExists, _constant("Choose another --id, or leave it away to have one made.")),
     (errors.UnknownName, _constant("See what is installed: sequential config")),
     (errors.PluginError, _constant("See what is installed: sequential doctor")),
-    (errors.ConfigurationError, _constant("See what is set, and where: sequential config")),
     (errors.StorageDamaged, _constant("Nothing was changed. See what is well and what is not: sequential doctor")),
     (errors.NotOffered, _constant("Use a storage that has it: sequential config shows which one is in use.")),
     (errors.StorageError, _constant("See what is wrong with it: sequential doctor")),
