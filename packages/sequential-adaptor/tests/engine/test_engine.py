@@ -457,13 +457,13 @@ async def test_steps_that_block_run_side_by_side(engine: Engine) -> None:
     await engine.publish(
         "naps",
         "import asyncio\nfrom importlib import import_module\n"
-        "def nap(n):\n    import_module('time').sleep(0.2)\n    return n\n"
+        "def nap(n):\n    time = import_module('time')\n    began = time.monotonic()\n    time.sleep(0.2)\n"
+        "    return [began, time.monotonic()]\n"
         "async def main():\n    return await asyncio.gather(*(step(nap, n) for n in range(32)))",
     )
-    await engine.run("naps")  # whatever is imported is imported by now
-    began = time.monotonic()
-    assert await engine.run("naps") == list(range(32))
-    assert time.monotonic() - began < 0.2 * 32 / 4
+    naps = await engine.run("naps")
+    assert len(naps) == 32
+    assert max(sum(one[0] <= begun < one[1] for one in naps) for begun, _ in naps) > 8
 
 
 async def test_a_step_that_raises_stop_iteration_ends_as_any_that_fails(engine: Engine) -> None:
