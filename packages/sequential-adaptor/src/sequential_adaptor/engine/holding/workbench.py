@@ -20,7 +20,7 @@ from sequential_adaptor.storage.changes import Change, Claim
 if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
 
-_PAGE = 1_000
+_PAGE = 10_000
 _ENDED = sorted(STACK_RUN.ended)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
