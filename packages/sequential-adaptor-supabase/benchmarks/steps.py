@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from parts.postgres import Postgres
 
 ENGINES = {"ours": "peers.ours", "absurd": "peers.absurd", "dbos": "peers.dbos_"}
-STEPS, ROW, RUNS, BESIDE, LONG, PICKS = 10, 30, 128, 32, 1_000, 12
-STATISTICS_APART = 11.0
-"""Seconds after which the server's idle processes have reported what they did."""
+STEPS, ROW, RUNS, BESIDE, LONG, PICKS = 10, 100, 512, 32, 1_000, 12
+STATISTICS_APART = 2.0
+"""Seconds after which sessions that have ended have told what they did."""
 
 
 async def raw(dsn: str, commits: int = 300) -> float:
@@ -78,8 +78,8 @@ async def in_phase(engine: str, dsn: str, name: str, arguments: list[int]) -> No
     print(json.dumps({"found": found, "cpu": cpu}))
 
 
-def measured(server: Postgres, engine: str, database: str, name: str, *arguments: int) -> None:
-    """A phase of steps: its figures, for each step."""
+def measured(server: Postgres, engine: str, database: str, name: str, *arguments: int) -> float:
+    """A phase of steps: its figures, for each step; its seconds a step."""
     dsn, units = server.dsn(database), arguments[0] * arguments[1]
     idle = phase(engine, dsn, name, 0, 0, *arguments[2:])["cpu"]
     at_rest = asyncio.run(raw(dsn))
@@ -98,6 +98,7 @@ def measured(server: Postgres, engine: str, database: str, name: str, *arguments
         f" {each['server cpu'] * 1e3:.2f} ms server",
         flush=True,
     )
+    return step
 
 
 def pick_ups(engine: str, dsn: str) -> list[float]:
@@ -115,17 +116,19 @@ def pick_ups(engine: str, dsn: str) -> list[float]:
         worker.communicate()
 
 
-def compare(server: Postgres, engine: str) -> None:
+def compare(server: Postgres, engine: str) -> float:
+    """All its figures; its seconds a step side by side."""
     database = server.new_database()
     dsn = server.dsn(database)
     phase(engine, dsn, "prepare")
     measured(server, engine, database, "in_a_row", ROW, STEPS)
-    measured(server, engine, database, "side_by_side", RUNS, STEPS, BESIDE)
+    beside = measured(server, engine, database, "side_by_side", RUNS, STEPS, BESIDE)
     resumed = [phase(engine, dsn, "resume", LONG)["found"] for _ in range(3)]
     print(f"{engine:7} cold resume of {LONG:,} steps: {statistics.median(resumed) * 1e3:.0f} ms", flush=True)
     delays = pick_ups(engine, dsn)
     usual = statistics.median(delays)
     print(f"{engine:7} idle pick-up: {usual * 1e3:.1f} ms (up to {max(delays) * 1e3:.0f})", flush=True)
+    return beside
 
 
 def main(engines: list[str]) -> None:
@@ -134,8 +137,10 @@ def main(engines: list[str]) -> None:
 
     with Postgres.running(18, durable=True) as server:
         print(server.sql("select version()"))
-        for engine in engines or ENGINES:
-            compare(server, engine)
+        beside = {engine: compare(server, engine) for engine in engines or ENGINES}
+        for engine, step in beside.items():
+            if engine != "ours" and "ours" in beside:
+                print(f"side by side ours does {step / beside['ours']:.1f} times the steps of {engine}")
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ async def test_creating_is_repeated_safely(
 async def test_updates_and_keys_are_repeated_safely(
     adapter: SupabaseAdapter, project: Project, losing: Callable[[str, int], None]
 ) -> None:
-    """What is set twice is set."""
+    """What is set twice is set, and what is deleted twice was there."""
     await adapter.create_task_run({"id": "one", "task_identifier": "t"})
     losing("sequential_update_task_run", 2)
     assert (await adapter.update_task_run("one", status="failed")).status == "failed"
@@ -168,9 +168,14 @@ async def test_updates_and_keys_are_repeated_safely(
     await adapter.set_keystore("k", {"b": 1, "a": 2})
     assert list((await adapter.get_keystore("k")).items()) == [("b", 1), ("a", 2)]
     losing("sequential_delete_keystore", 2)
-    await adapter.delete_keystore("k")
+    assert await adapter.delete_keystore("k") is True
     assert await adapter.get_keystore("k") is None
+    losing("sequential_delete_keystore", 2)
+    assert await adapter.delete_keystore("k") is False
     assert isinstance(await adapter.get_task_run("one"), TaskRun)
+    losing("sequential_delete_task_run", 2)
+    assert await adapter.delete_task_run("one") is True
+    assert await adapter.delete_task_run("one") is False
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -15,10 +17,10 @@ from parts.stores import Stores
 
 from sequential_adaptor.backends.supabase import SchemaMissing, SupabaseAdapter
 from sequential_adaptor.backends.supabase.postgres import PostgresDoor
-from sequential_adaptor.errors import StorageClosed
+from sequential_adaptor.errors import InvalidValue, StorageClosed
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun, field_names
-from sequential_adaptor.storage import Create, Update, Wake
+from sequential_adaptor.storage import Claim, Create, Update, Wake
 
 
 @pytest.fixture
@@ -108,6 +110,114 @@ async def test_commits_at_once_share_a_transaction(adapter: SupabaseAdapter, cal
     await asyncio.gather(*(adapter.commit([Create(call(n))], id=new_id()) for n in range(65)))
     assert calls.count("sequential_commit") <= 3
     assert len(await adapter.query_stack_runs()) == 65
+
+
+async def test_a_commit_whose_caller_is_cancelled_is_written(adapter: SupabaseAdapter) -> None:
+    """Whether it is sent by the caller itself, as the second of those that come one by one is, or with others."""
+    for n in range(1, 6):
+        await adapter.commit([Create(call(10 * n))], id=new_id())
+        asked = [asyncio.create_task(adapter.commit([Create(call(10 * n + i))], id=new_id())) for i in range(n)]
+        await asyncio.sleep(0.001 * (n - 1))
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+    wanted = {f"run-1.{10 * n + i}" for n in range(2, 6) for i in range(n)}
+    while not wanted <= {row.id for row in await adapter.query_stack_runs()}:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("made_up", [{"worker": "a\0"}, {"worker": 1}, {"token": "1"}, {"token": 2**63}])
+async def test_a_claim_that_nobody_gave_refuses_no_neighbour(adapter: SupabaseAdapter, made_up: dict[str, Any]) -> None:
+    """Its own commit is refused before it is sent."""
+    claim = replace(Claim(StackRun(id="run-1", task_run_id="run-1"), "w", 1, datetime.now(UTC)), **made_up)
+    commits = [
+        adapter.commit([Create(call(1))], id=new_id()),
+        adapter.commit([Create(call(2))], claims=[claim], id=new_id()),
+        adapter.commit([Create(call(3))], id=new_id()),
+    ]
+    told = await asyncio.gather(*commits, return_exceptions=True)
+    assert [type(one) for one in told] == [type(None), InvalidValue, type(None)]
+
+
+async def test_what_was_asked_for_is_written_before_closing(dsn: str) -> None:
+    """One commit that its caller sends, or several in a group."""
+    for count in (1, 3):
+        async with SupabaseAdapter(dsn) as adapter:
+            for n in range(2):
+                await adapter.commit([Create(call(100 * count + n))], id=new_id())
+            asked = [
+                asyncio.create_task(adapter.commit([Create(call(100 * count + 10 + n))], id=new_id()))
+                for n in range(count)
+            ]
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+
+
+async def test_commits_read_no_table_from_end_to_end(dsn: str, connection: Any) -> None:
+    """They find their rows by the primary keys, also by plans that were made when there was nothing in the tables."""
+    async with SupabaseAdapter(dsn) as adapter:
+        held = StackRun(
+            id="run-1", task_run_id="run-1", worker="w", token=1, lease_expires_at=datetime(2190, 1, 1, tzinfo=UTC)
+        )
+        claims = [Claim(held, "w", 1, datetime(2190, 1, 1, tzinfo=UTC))]
+        await adapter.commit([Create(TaskRun(id="run-1", task_identifier="t")), Create(held)], id=new_id())
+        await steps(adapter, claims, 0)
+        await connection.execute(
+            """insert into public.sequential_stack_runs
+            (id, task_run_id, operation, status, attempts, wakes, token, progress_token, created_at)
+            select 'other.' || n, 'other', 'fetch', 'completed', 0, 0, 0, 0, now() from generate_series(1, 20000) n;
+            insert into public.sequential_task_runs (id, task_identifier, version, runner, status, created_at)
+            select 'other-' || n, 't', '', 'fetch', 'completed', now() from generate_series(1, 20000) n"""
+        )
+        await steps(adapter, claims, 100)
+    # Opening looks for work, in tables that are empty then.
+    assert await scans_when_there_are(connection, updates=20 * 3) <= 1
+
+
+async def test_what_workers_ask_reads_no_table_from_end_to_end(dsn: str, connection: Any) -> None:
+    """Claims, heartbeats and histories among 100,000 calls."""
+    await connection.execute(
+        """insert into public.sequential_stack_runs
+        (id, task_run_id, parent_stack_run_id, operation, status, attempts, wakes, token, progress_token, created_at)
+        select run || '.' || n, run, run, 'fetch', 'completed', 0, 0, 0, 0, now()
+        from generate_series(1, 1000) n, (select 'other-' || m as run from generate_series(1, 100) m)"""
+    )
+    await connection.execute("vacuum analyze public.sequential_stack_runs")
+    async with SupabaseAdapter(dsn) as adapter:
+        await adapter.commit([Create(StackRun(id="run-1", task_run_id="run-1"))], id=new_id())
+        for _ in range(8):  # plans are kept from the sixth time on
+            claims = await adapter.claim_stack_runs("worker-1", limit=1, ids=["run-1"])
+            await adapter.heartbeat(claims)
+            assert len(await adapter.query_stack_runs({"parent_stack_run_id": "other-7"})) == 1000
+            await adapter.commit([Update(StackRun, "run-1", {"lease_expires_at": None})], claims=claims, id=new_id())
+    assert await scans_when_there_are(connection, updates=8 * 2) == 0
+
+
+async def steps(adapter: SupabaseAdapter, claims: list[Claim], start: int) -> None:
+    """Ten steps of all the kinds of changes that plain commits have."""
+    await adapter.commit([Create(call(start))], id=new_id())
+    for n in range(start, start + 10):
+        changes = [
+            Update(StackRun, f"run-1.{n}", {"status": "completed", "result": n, "position": n}),
+            Update(StackRun, "run-1", {"state": n}),
+            Update(TaskRun, "run-1", {"status": "running"}),
+            Create(call(n + 1)),
+            Create(TaskRun(id=f"more-{n}", task_identifier="t")),
+        ]
+        await adapter.commit(changes, claims=claims, id=new_id())
+
+
+async def scans_when_there_are(connection: Any, *, updates: int) -> int:
+    """How often one of the tables of runs was read whole, once as many updates are known: a session tells at its
+    end."""
+    known, scans = 0, 0
+    while known < updates:
+        await asyncio.sleep(0.05)
+        await connection.execute("select pg_stat_clear_snapshot()")
+        known, scans = await connection.fetchrow(
+            "select sum(n_tup_upd), sum(seq_scan) from pg_stat_user_tables where relname like 'sequential%_runs'"
+        )
+    return int(scans)
 
 
 async def test_no_answer_has_more_than_a_thousand_rows(adapter: SupabaseAdapter, calls: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from absurd_sdk import AsyncAbsurd
@@ -85,12 +86,13 @@ async def side_by_side(dsn: str, runs: int, steps: int, beside: int) -> float:
 
 async def resume(dsn: str, steps: int) -> float:
     client = _client(dsn)
-    for count in (steps, 0):
-        await client.spawn("waits", {"count": count, "event": f"go {count}"})
+    events = {count: f"go {uuid4()}" for count in (steps, 0)}  # one that was ever emitted is there for all who ask
+    for count, event in events.items():
+        await client.spawn("waits", {"count": count, "event": event})
         await client.work_batch()
     spent = []
-    for count in (steps, 0):
-        await client.emit_event(f"go {count}")
+    for event in events.values():
+        await client.emit_event(event)
         fresh = _client(dsn)
         await fresh._ensure_connected()
         begin = time.perf_counter()

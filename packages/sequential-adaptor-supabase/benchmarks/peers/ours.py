@@ -21,10 +21,10 @@ async def waits(count):
 async def clock(_):
     return await step(seen)
 
-def same(value):
+async def same(value):
     return value
 
-def seen():
+async def seen():
     import time
     return time.time()
 """

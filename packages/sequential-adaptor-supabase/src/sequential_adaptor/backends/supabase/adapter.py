@@ -184,7 +184,7 @@ class SupabaseAdapter(StorageAdapter):
         return values.decode(rows[0]["value"]) if rows else None
 
     async def delete_keystore(self, key: str) -> bool:
-        return len(await self._open.call("sequential_delete_keystore", {"key": names.check_key(key)})) == 1
+        return await self._delete("sequential_delete_keystore", {"key": names.check_key(key)})
 
     # ---- for workers
 
@@ -219,8 +219,7 @@ class SupabaseAdapter(StorageAdapter):
         return await keeping.list_names(self._open, "sequential_list_keystore")
 
     async def delete_task_run(self, id: str) -> bool:
-        [row] = await self._open.call("sequential_delete_task_run", {"id": names.check_run_id(id)})
-        return bool(row["deleted"])
+        return await self._delete("sequential_delete_task_run", {"id": names.check_run_id(id)})
 
     async def diagnose(self, *, thorough: bool = False) -> list[str]:
         """What is wrong with the database as a store, a sentence each. Damage is what Postgres itself looks for."""
@@ -232,6 +231,10 @@ class SupabaseAdapter(StorageAdapter):
         table = TABLES[record]
         rows = await self._open.call(f"sequential_get_{table.name}", {"id": id})
         return table.read(rows[0]) if rows else None
+
+    async def _delete(self, function: str, arguments: Mapping[str, Any]) -> bool:
+        [row] = await self._open.call(function, {**arguments, "request": names.new_id()})
+        return bool(row["deleted"])
 
     @property
     def _open(self) -> Door:

@@ -16,9 +16,10 @@ from sequential_adaptor.backends.supabase.checking import (
     expectations,
     new_fields,
 )
+from sequential_adaptor.backends.supabase.plain import Target, kind_of, plain_rows
 from sequential_adaptor.backends.supabase.rows import TABLES, to_text
 from sequential_adaptor.errors import ClaimLost, RecordExists, RecordNotFound
-from sequential_adaptor.records import StackRun, TaskRun
+from sequential_adaptor.records import StackRun, TaskRun, check_changes
 from sequential_adaptor.storage import (
     Change,
     Claim,
@@ -36,17 +37,39 @@ _SOON: Final = timedelta(seconds=1)
 
 
 class Commit:
-    """Changes under claims: ``text`` is the commit as ``sequential_commit`` takes it, ``brings_work`` whether somebody
-    may find work after it, ``meets`` the stack runs at which other commits may be at work at this moment."""
+    """Changes under claims: ``rows`` is what a plain commit comes to (:func:`plain_rows`), ``brings_work`` whether
+    somebody may find work after it."""
 
     def __init__(self, changes: Sequence[Change], claims: Sequence[Claim], id: str) -> None:
+        self.id = check_text("id", id)
         self._changes, self._claims = tuple(changes), tuple(claims)
-        held = [[ids.check_stack_run_id(claim.stack_run.id), claim.worker, claim.token] for claim in self._claims]
-        written = [write_change(change) for change in self._changes]
-        self.text = to_text({"id": check_text("id", id), "claims": held, "changes": written})
-        self.meets = {claim.stack_run.id for claim in self._claims}
-        self.meets |= {change.stack_run_id for change in self._changes if isinstance(change, Wake)}
+        self.held = [_held(claim) for claim in self._claims]
+        self._written = [write_change(change) for change in self._changes]
+        self.rows = plain_rows(id, self._written)
         self.brings_work = any(_brings_work(change) for change in self._changes)
+
+    @property
+    def size(self) -> int:
+        """About how many characters it takes: payloads are what is large."""
+        fields = [change[2] for change in self._written if len(change) > 2]
+        return sum(len(value) for given in fields for value in given.values() if isinstance(value, str))
+
+    @property
+    def touches(self) -> set[Target]:
+        """The records that it is about."""
+        written = {(kind_of(change[0]), change[1]) for change in self._written}
+        return written | {("stack run", held[0]) for held in self.held}
+
+    @property
+    def meets(self) -> set[str]:
+        """The stack runs at which other commits may be at work at this moment."""
+        woken = {change.stack_run_id for change in self._changes if isinstance(change, Wake)}
+        return woken | {held[0] for held in self.held}
+
+    @property
+    def text(self) -> str:
+        """The commit as ``sequential_apply`` takes it."""
+        return to_text({"id": self.id, "claims": self.held, "changes": self._written})
 
     def refusal(self, detail: str) -> Exception:
         """The error that says why the database has refused it."""
@@ -60,6 +83,12 @@ class Commit:
         if isinstance(change, Wake):
             return RecordNotFound(StackRun.__name__, change.stack_run_id)
         return update_refusal(change, told["found"])
+
+
+def _held(claim: Claim) -> tuple[str, str, int]:
+    """A claim, checked: whoever made it up himself is told so, and those beside him in the group are not."""
+    check_changes(StackRun, {"worker": claim.worker, "token": claim.token})
+    return ids.check_stack_run_id(claim.stack_run.id), claim.worker, claim.token
 
 
 def write_change(change: Change) -> list[Any]:

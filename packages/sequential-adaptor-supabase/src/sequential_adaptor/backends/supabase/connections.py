@@ -71,7 +71,9 @@ class Session:
         if statement is None:
             given = ", ".join(f"{name} => ${place}" for place, name in enumerate(arguments, 1))
             text = f"select * from public.{function}({given})"
-            statement = await self.connection.prepare(text, name="" if self.pooled else None, timeout=timeout)
+            # asyncpg parses a statement without a name each time anew, in a message of its own.
+            name = "" if self.pooled else f"sequential_{len(self._statements)}"
+            statement = await self.connection.prepare(text, name=name, timeout=timeout)
             self._statements[key] = statement
         rows: Sequence[Mapping[str, Any]] = await statement.fetch(*arguments.values(), timeout=timeout)
         return rows

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sequential_adaptor.backends.supabase.commits import Commit
 from sequential_adaptor.backends.supabase.door import Door, Refused
+from sequential_adaptor.backends.supabase.plain import Sorted, parts_of
 
 _LARGEST_GROUP: Final = 64
 _MOST_TEXT: Final = 1_000_000
@@ -24,56 +25,99 @@ class Writer:
         self._brought_work = brought_work
         self._asked: deque[tuple[Commit, asyncio.Future[None]]] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._alone: asyncio.Future[None] | None = None
+        self._last_was_alone = False
 
     async def write(self, commit: Commit) -> None:
         """Return when it is written, or raise what says why not. A caller that is cancelled stops nothing."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asked.append((commit, done))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all())
-        await done
+        if self._last_was_alone and self._writing is None and self._alone is None:
+            await self._write_alone(commit)
+        else:
+            done = self._ask(commit)
+            self._go_on()
+            await done
 
     async def close(self) -> None:
         """Let what was asked for be written."""
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
+        while (last := self._writing or self._alone) is not None:
+            await asyncio.wait((last,))
+
+    def _ask(self, commit: Commit, *, first: bool = False) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._asked.appendleft if first else self._asked.append)((commit, done))
+        return done
+
+    def _go_on(self) -> None:
+        if self._asked and self._writing is None and self._alone is None:
+            self._writing = asyncio.create_task(self._write_all())
+
+    async def _write_alone(self, commit: Commit) -> None:
+        """Send it from here: to whoever commits one by one, a task for each would be a good part of the time."""
+        self._alone = over = asyncio.get_running_loop().create_future()
+        try:
+            refusals = await self._send([commit])
+        except asyncio.CancelledError:
+            self._ask(commit, first=True).cancel()  # it is written all the same, and nobody waits for it
+            raise
+        finally:
+            self._alone = None
+            self._last_was_alone = not self._asked
+            self._go_on()
+            over.set_result(None)
+        if commit in refusals:
+            raise refusals[commit]
+        if commit.brings_work:
+            self._brought_work()
 
     async def _write_all(self) -> None:
         try:
             while self._asked:
-                await self._write_group(self._next_group())
+                group = self._next_group()
+                await self._write_group(group)
+                self._last_was_alone = len(group) == 1
         finally:
             self._writing = None
 
     def _next_group(self) -> list[tuple[Commit, asyncio.Future[None]]]:
-        group, size = [self._asked.popleft()], 0
-        size += len(group[0][0].text)
-        while self._asked and len(group) < _LARGEST_GROUP and size + len(self._asked[0][0].text) <= _MOST_TEXT:
-            size += len(self._asked[0][0].text)
+        group = [self._asked.popleft()]
+        size = group[0][0].size
+        while self._asked and len(group) < _LARGEST_GROUP and size + self._asked[0][0].size <= _MOST_TEXT:
+            size += self._asked[0][0].size
             group.append(self._asked.popleft())
         return group
 
     async def _write_group(self, group: list[tuple[Commit, asyncio.Future[None]]]) -> None:
         try:
-            answers = await self._send([commit for commit, _ in group])
+            refusals = await self._send([commit for commit, _ in group])
         except BaseException as error:
             for _, done in group:
                 _end(done, error)
             if not isinstance(error, Exception):
                 raise
             return
-        for (commit, done), answer in zip(group, answers, strict=True):
-            _end(done, _refusal(commit, answer))
+        for commit, done in group:
+            _end(done, refusals.get(commit))
         if any(commit.brings_work for commit, _ in group):
             self._brought_work()
 
-    async def _send(self, commits: list[Commit]) -> Any:
-        text = f"[{','.join(commit.text for commit in commits)}]"
-        arguments = {"commits": text, "locks": _locks(commits), "apart": False}
+    async def _send(self, commits: list[Commit]) -> Mapping[Commit, BaseException]:
+        """Send them: the plain ones at once, all of them one by one where anything is refused. Why which were."""
+        found = Sorted(commits)
         try:
-            return await self._door.call("sequential_commit", arguments)
+            return await self._call(found.plain, found.others, apart=False)
         except Refused:
-            return await self._door.call("sequential_commit", {**arguments, "apart": True})
+            return await self._call([], commits, apart=True)
+
+    async def _call(self, plain: list[Commit], others: list[Commit], *, apart: bool) -> Mapping[Commit, BaseException]:
+        arguments = {
+            "plain": parts_of(plain),
+            "commits": f"[{','.join(commit.text for commit in others)}]",
+            "locks": _locks([*plain, *others]) if others else "{}",
+            "apart": apart,
+        }
+        answers = await self._door.call("sequential_commit", arguments)
+        told = zip(others, answers, strict=True)
+        return {commit: _refusal(commit, answer) for commit, answer in told if answer["outcome"] == "refused"}
 
 
 def _locks(commits: list[Commit]) -> str:
@@ -82,9 +126,7 @@ def _locks(commits: list[Commit]) -> str:
     return f"{{{','.join(sorted(ids)) if len(ids) > 1 else ''}}}"
 
 
-def _refusal(commit: Commit, answer: Any) -> BaseException | None:
-    if answer["outcome"] != "refused":
-        return None
+def _refusal(commit: Commit, answer: Any) -> BaseException:
     try:
         return commit.refusal(answer["detail"])
     except (

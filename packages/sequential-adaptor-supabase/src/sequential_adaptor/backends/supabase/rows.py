@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Generic
 
 from sequential_adaptor import values
@@ -21,6 +23,8 @@ from sequential_adaptor.records import (
 )
 
 Fields = dict[str, "str | int | None"]
+_LARGE: Final = 1_000_000
+"""Characters of payloads, above which a second copy of their text costs more than it saves."""
 
 
 class Table(Generic[Record]):
@@ -31,9 +35,10 @@ class Table(Generic[Record]):
         self.record: type[Record] = record
         self.name = name
         self.fields = field_names(kind)
+        self._fields_of = attrgetter(*self.fields)
         self._writers = {field: _WRITERS.get(_kind(kind, field)) for field in self.fields}
-        readers = [(place, _READERS.get(_kind(kind, field))) for place, field in enumerate(self.fields)]
-        self._readers = [(place, read) for place, read in readers if read is not None]
+        self._readers = [_READERS.get(_kind(kind, field)) for field in self.fields]
+        self._setters = [getattr(kind, field).__set__ for field in self.fields]
 
     def write(self, fields: Mapping[str, Any]) -> Fields:
         """Some fields' values, ready to be part of JSON."""
@@ -47,26 +52,41 @@ class Table(Generic[Record]):
 
     def write_record(self, record: Record) -> Fields:
         """A whole record; what is left out is ``None``."""
-        given = ((name, getattr(record, name)) for name in self.fields)
-        return {name: self.write_field(name, value) for name, value in given if value is not None}
+        given = zip(self._writers.items(), self._fields_of(record), strict=True)
+        return {
+            name: value if writer is None else writer(value) for (name, writer), value in given if value is not None
+        }
 
     def read(self, row: Mapping[str, Any]) -> Record:
         """The record of a row, whose columns are the fields in their order."""
-        found = list(row.values())
-        for place, read in self._readers:
-            if found[place] is not None:
-                found[place] = read(found[place])
-        made: Record = self.record(**dict(zip(self.fields, found, strict=True)))
-        return made
+        return self.read_all((row,))[0]
 
-    def read_all(self, rows: Iterable[Mapping[str, Any]]) -> list[Record]:
-        """The records of rows."""
-        return [self.read(row) for row in rows]
+    def read_all(self, rows: Sequence[Mapping[str, Any]]) -> list[Record]:
+        """The records of rows, made column by column: 1,000 calls have 26,000 fields, most of them empty."""
+        made: list[Record] = [object.__new__(self.record) for _ in rows]
+        if made:
+            columns = zip(*(row.values() for row in rows), strict=True)
+            for write, read, column in zip(self._setters, self._readers, columns, strict=True):
+                deque(map(write, made, column if read is None else read(column)), maxlen=0)
+        return made
 
 
 def read_time(found: datetime | str) -> datetime:
     """A time as either door has it."""
     return to_utc(datetime.fromisoformat(found) if isinstance(found, str) else found)
+
+
+def _read_times(column: Sequence[datetime | str | None]) -> list[datetime | None]:
+    return [None if found is None else read_time(found) for found in column]
+
+
+def _read_payloads(column: Sequence[str | None]) -> list[values.JSON]:
+    """Small ones at once, as the items of one list."""
+    texts = [text for text in column if text is not None]
+    if sum(map(len, texts)) > _LARGE:
+        return [None if text is None else values.decode(text) for text in column]
+    found = iter(values.decode(f"[{','.join(texts)}]"))
+    return [None if text is None else next(found) for text in column]
 
 
 def to_text(value: Any) -> str:
@@ -76,7 +96,7 @@ def to_text(value: Any) -> str:
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {"payload": values.encode, "time": time_to_text}
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {"payload": values.decode, "time": read_time}
+_READERS: Final[Mapping[str, Callable[[Any], list[Any]]]] = {"payload": _read_payloads, "time": _read_times}
 
 
 def _kind(record: type, field: str) -> str:

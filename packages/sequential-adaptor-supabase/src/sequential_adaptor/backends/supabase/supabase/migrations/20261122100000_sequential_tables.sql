@@ -2,7 +2,8 @@
 --
 -- Which rows change how often decides where things are: a call's row is written twice, a frame's row a few times a run,
 -- and no index holds a column that such a step changes (its status, its lease, its result), so that updates stay
--- within their page (HOT). What the indexes on states need is in generated columns, which a step leaves as they are.
+-- within their page (HOT). Half of a page is kept for that: the calls of a page were made together, in one transaction, and
+-- may end together, in another one. What the indexes on states need is in generated columns, which a step leaves as they are.
 
 create table if not exists public.sequential_schema (
     version text collate "C" not null primary key,
@@ -75,7 +76,7 @@ create table if not exists public.sequential_stack_runs (
         case when status in ('pending', 'suspended_waiting_child') then status end
     ) stored
 ) with (
-    fillfactor = 70,
+    fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.05

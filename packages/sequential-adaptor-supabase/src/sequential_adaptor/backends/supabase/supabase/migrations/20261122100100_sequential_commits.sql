@@ -332,12 +332,211 @@ begin
 end
 $$;
 
--- Write commits (a JSON array, as text), each whole or not at all: a row for each, in their order, with its outcome:
--- 'written', 'repeated', or 'refused' with the detail of SQ001. Unless apart is true one refusal refuses all, by SQ001:
--- commits are then to be sent again with apart, which gives each a subtransaction of its own. locks, an array as text: the
--- stack runs that several commits, here or elsewhere, may meet at; in the order of their ids, so that nobody waits in a
--- circle.
-create or replace function public.sequential_commit(commits text, locks text, apart boolean)
+-- Write ordinary commits, all at once. It is a handful of statements however
+-- many commits there are. Where a row is missing, is there already, or is not held, all is refused, by SQ001, without a word
+-- about what is wrong: sequential_apply says so when the commits are sent again by its way. The parts, each left out where
+-- it is empty, and nothing in it twice: "commits", their ids; "claims", [stack run, worker, token] in the order of the ids, so
+-- that nobody waits in a circle; "created stack runs", "created task runs", "changed stack runs", "changed task runs", the
+-- fields each, a stack run's with last_commit, none of the changed with a lease; "outcomes", changed stack runs as well,
+-- with fields that the end of a call has, which most changes are.
+-- The settings: plans that are kept, and that go by the primary keys, also where they were made when there were few rows.
+create or replace function public.sequential_write(parts jsonb)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    now timestamptz;
+    done bigint;
+    written bigint;
+    first_end timestamptz;
+begin
+    with stored as (
+        insert into public.sequential_commits (id) select jsonb_array_elements_text(parts -> 'commits')
+        on conflict do nothing returning number
+    )
+    select count(*), max(stored.number) filter (where stored.number % 4096 = 0) into done, written from stored;
+    if done <> jsonb_array_length(parts -> 'commits') then
+        perform public.sequential_refuse('plain', 0, null);
+    end if;
+    if parts ? 'claims' then
+        select count(held.lease_expires_at), min(held.lease_expires_at) into done, first_end
+        from (
+            select stored.lease_expires_at
+            from jsonb_array_elements(parts -> 'claims') as claim
+            join public.sequential_stack_runs as stored on stored.id = claim ->> 0
+            where stored.worker = claim ->> 1 and stored.token = (claim -> 2)::bigint
+            order by stored.id for no key update of stored
+        ) as held;
+        if done <> jsonb_array_length(parts -> 'claims') then
+            perform public.sequential_refuse('plain', 1, null);
+        end if;
+        now := clock_timestamp();
+        if first_end <= now and exists (
+            select
+            from jsonb_array_elements(parts -> 'claims') as claim
+            join public.sequential_stack_runs as stored on stored.id = claim ->> 0
+            where stored.lease_expires_at <= now and coalesce(public.sequential_extended_lease(
+                stored.worker, stored.id, stored.token, stored.lease_expires_at
+            ) <= now, true)
+        ) then
+            perform public.sequential_refuse('plain', 2, null);
+        end if;
+    else
+        now := clock_timestamp();
+    end if;
+    if parts ? 'outcomes' then
+        update public.sequential_stack_runs as stored set
+            status = case when fields ? 'status' then fields ->> 'status' else stored.status end,
+            result = case when fields ? 'result' then (fields ->> 'result')::json else stored.result end,
+            error = case when fields ? 'error' then (fields ->> 'error')::json else stored.error end,
+            "position" = case when fields ? 'position' then (fields ->> 'position')::bigint else stored."position" end,
+            log = case when fields ? 'log' then (fields ->> 'log')::json else stored.log end,
+            ended_at = case when fields ? 'ended_at' then (fields ->> 'ended_at')::timestamptz else stored.ended_at end,
+            last_commit = fields ->> 'last_commit',
+            updated_at = now
+        from jsonb_array_elements(parts -> 'outcomes') as fields
+        where stored.id = fields ->> 'id';
+        get diagnostics done = row_count;
+        if done <> jsonb_array_length(parts -> 'outcomes') then
+            perform public.sequential_refuse('plain', 3, null);
+        end if;
+    end if;
+    if parts ? 'changed stack runs' then
+        update public.sequential_stack_runs as stored set
+            task_run_id = case when fields ? 'task_run_id' then fields ->> 'task_run_id' else stored.task_run_id end,
+            parent_stack_run_id = case
+                when fields ? 'parent_stack_run_id' then fields ->> 'parent_stack_run_id' else stored.parent_stack_run_id
+            end,
+            sequence = case when fields ? 'sequence' then (fields ->> 'sequence')::bigint else stored.sequence end,
+            "position" = case when fields ? 'position' then (fields ->> 'position')::bigint else stored."position" end,
+            operation = case when fields ? 'operation' then fields ->> 'operation' else stored.operation end,
+            status = case when fields ? 'status' then fields ->> 'status' else stored.status end,
+            input = case when fields ? 'input' then (fields ->> 'input')::json else stored.input end,
+            options = case when fields ? 'options' then (fields ->> 'options')::json else stored.options end,
+            result = case when fields ? 'result' then (fields ->> 'result')::json else stored.result end,
+            error = case when fields ? 'error' then (fields ->> 'error')::json else stored.error end,
+            state = case when fields ? 'state' then (fields ->> 'state')::json else stored.state end,
+            resume_payload = case
+                when fields ? 'resume_payload' then (fields ->> 'resume_payload')::json else stored.resume_payload
+            end,
+            log = case when fields ? 'log' then (fields ->> 'log')::json else stored.log end,
+            attempts = case when fields ? 'attempts' then (fields ->> 'attempts')::bigint else stored.attempts end,
+            wakes = case when fields ? 'wakes' then (fields ->> 'wakes')::bigint else stored.wakes end,
+            due_at = case when fields ? 'due_at' then (fields ->> 'due_at')::timestamptz else stored.due_at end,
+            worker = case when fields ? 'worker' then fields ->> 'worker' else stored.worker end,
+            token = case when fields ? 'token' then (fields ->> 'token')::bigint else stored.token end,
+            progress_token = case
+                when fields ? 'progress_token' then (fields ->> 'progress_token')::bigint else stored.progress_token
+            end,
+            lease_expires_at = case when fields ? 'lease_expires_at' then null else stored.lease_expires_at end,
+            last_commit = fields ->> 'last_commit',
+            suspended_at = case
+                when fields ? 'suspended_at' then (fields ->> 'suspended_at')::timestamptz else stored.suspended_at
+            end,
+            updated_at = case
+                when fields ? 'updated_at' then (fields ->> 'updated_at')::timestamptz else now
+            end,
+            ended_at = case when fields ? 'ended_at' then (fields ->> 'ended_at')::timestamptz else stored.ended_at end
+        from jsonb_array_elements(parts -> 'changed stack runs') as fields
+        where stored.id = fields ->> 'id';
+        get diagnostics done = row_count;
+        if done <> jsonb_array_length(parts -> 'changed stack runs') then
+            perform public.sequential_refuse('plain', 4, null);
+        end if;
+    end if;
+    if parts ? 'changed task runs' then
+        update public.sequential_task_runs as stored set
+            task_identifier =
+                case when fields ? 'task_identifier' then fields ->> 'task_identifier' else stored.task_identifier end,
+            version = case when fields ? 'version' then fields ->> 'version' else stored.version end,
+            runner = case when fields ? 'runner' then fields ->> 'runner' else stored.runner end,
+            status = case when fields ? 'status' then fields ->> 'status' else stored.status end,
+            input = case when fields ? 'input' then (fields ->> 'input')::json else stored.input end,
+            result = case when fields ? 'result' then (fields ->> 'result')::json else stored.result end,
+            error = case when fields ? 'error' then (fields ->> 'error')::json else stored.error end,
+            parent_stack_run_id = case
+                when fields ? 'parent_stack_run_id' then fields ->> 'parent_stack_run_id' else stored.parent_stack_run_id
+            end,
+            metadata = case when fields ? 'metadata' then (fields ->> 'metadata')::json else stored.metadata end,
+            updated_at = case
+                when fields ? 'updated_at' then (fields ->> 'updated_at')::timestamptz else now
+            end,
+            started_at =
+                case when fields ? 'started_at' then (fields ->> 'started_at')::timestamptz else stored.started_at end,
+            ended_at = case when fields ? 'ended_at' then (fields ->> 'ended_at')::timestamptz else stored.ended_at end
+        from jsonb_array_elements(parts -> 'changed task runs') as fields
+        where stored.id = fields ->> 'id';
+        get diagnostics done = row_count;
+        if done <> jsonb_array_length(parts -> 'changed task runs') then
+            perform public.sequential_refuse('plain', 5, null);
+        end if;
+    end if;
+    if parts ? 'created task runs' then
+        insert into public.sequential_task_runs (
+            id, task_identifier, version, runner, status, input, result, error, parent_stack_run_id, metadata,
+            created_at, updated_at, started_at, ended_at
+        )
+        select
+            fields ->> 'id', fields ->> 'task_identifier', fields ->> 'version', fields ->> 'runner', fields ->> 'status',
+            (fields ->> 'input')::json, (fields ->> 'result')::json, (fields ->> 'error')::json,
+            fields ->> 'parent_stack_run_id', (fields ->> 'metadata')::json,
+            coalesce((fields ->> 'created_at')::timestamptz, now),
+            coalesce((fields ->> 'updated_at')::timestamptz, (fields ->> 'created_at')::timestamptz, now),
+            (fields ->> 'started_at')::timestamptz, (fields ->> 'ended_at')::timestamptz
+        from jsonb_array_elements(parts -> 'created task runs') as fields
+        on conflict do nothing;
+        get diagnostics done = row_count;
+        if done <> jsonb_array_length(parts -> 'created task runs') then
+            perform public.sequential_refuse('plain', 6, null);
+        end if;
+    end if;
+    if parts ? 'created stack runs' then
+        insert into public.sequential_stack_runs (
+            id, task_run_id, parent_stack_run_id, sequence, "position", operation, status, input, options, result, error,
+            state, resume_payload, log, attempts, wakes, due_at, worker, token, progress_token, lease_expires_at,
+            last_commit, suspended_at, created_at, updated_at, ended_at
+        )
+        select
+            fields ->> 'id', fields ->> 'task_run_id', fields ->> 'parent_stack_run_id', (fields ->> 'sequence')::bigint,
+            (fields ->> 'position')::bigint, fields ->> 'operation', fields ->> 'status', (fields ->> 'input')::json,
+            (fields ->> 'options')::json, (fields ->> 'result')::json, (fields ->> 'error')::json,
+            (fields ->> 'state')::json, (fields ->> 'resume_payload')::json, (fields ->> 'log')::json,
+            coalesce((fields ->> 'attempts')::bigint, 0), coalesce((fields ->> 'wakes')::bigint, 0),
+            case
+                when fields ? 'due_at' then (fields ->> 'due_at')::timestamptz
+                when fields ->> 'status' = 'pending' then least(now, (fields ->> 'created_at')::timestamptz)
+            end,
+            fields ->> 'worker', coalesce((fields ->> 'token')::bigint, 0),
+            coalesce((fields ->> 'progress_token')::bigint, 0), (fields ->> 'lease_expires_at')::timestamptz,
+            fields ->> 'last_commit', (fields ->> 'suspended_at')::timestamptz,
+            coalesce((fields ->> 'created_at')::timestamptz, now),
+            coalesce((fields ->> 'updated_at')::timestamptz, (fields ->> 'created_at')::timestamptz, now),
+            (fields ->> 'ended_at')::timestamptz
+        from jsonb_array_elements(parts -> 'created stack runs') as fields
+        on conflict do nothing;
+        get diagnostics done = row_count;
+        if done <> jsonb_array_length(parts -> 'created stack runs') then
+            perform public.sequential_refuse('plain', 7, null);
+        end if;
+    end if;
+    if written is not null then
+        delete from public.sequential_commits as stale
+        where stale.number <= written - 20000 and stale.written_at < now - interval '2 minutes';
+    end if;
+end
+$$;
+
+-- Write commits, each whole or not at all: plain ones, the parts of sequential_write as text or an empty text, and then
+-- others, a JSON array as text: a row for each of these, in their order, with its outcome: 'written', 'repeated', or
+-- 'refused' with the detail of SQ001. Unless apart is true one refusal refuses all, by SQ001: all are then to be sent again
+-- as others, with apart, which gives each a subtransaction of its own. locks, an array as text: the stack runs that several
+-- commits, here or elsewhere, may meet at; in the order of their ids, so that nobody waits in a circle.
+create or replace function public.sequential_commit(plain text, commits text, locks text, apart boolean)
 returns table (outcome text, detail text)
 language plpgsql
 set search_path = ''
@@ -349,6 +548,12 @@ begin
     if locks <> '{}' then
         perform from public.sequential_stack_runs as stored
         where stored.id = any (locks::text[]) order by stored.id for no key update;
+    end if;
+    if plain <> '' then
+        perform public.sequential_write(plain::jsonb);
+    end if;
+    if commits = '[]' then
+        return;
     end if;
     now := clock_timestamp();
     for commit in select value from jsonb_array_elements(commits::jsonb) loop

@@ -214,11 +214,33 @@ stable
 set search_path = ''
 as $$ select stored.value::text from public.sequential_keystore as stored where stored.key = $1 $$;
 
-create or replace function public.sequential_delete_keystore(key text)
-returns table (key text)
-language sql
+-- Forget a key; whether there was one. A request that comes again, because its answer was lost, says what it said.
+create or replace function public.sequential_delete_keystore(key text, request text)
+returns table (deleted boolean)
+language plpgsql
 set search_path = ''
-as $$ delete from public.sequential_keystore as stored where stored.key = $1 returning stored.key $$;
+as $$
+begin
+    delete from public.sequential_keystore as stored where stored.key = sequential_delete_keystore.key;
+    deleted := public.sequential_was_deleted(found, request);
+    return next;
+end
+$$;
+
+-- Whether a request has deleted something: now, which is written down like a commit, or when it came before.
+create or replace function public.sequential_was_deleted(now boolean, request text)
+returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if now then
+        insert into public.sequential_commits (id) values (request);
+        return true;
+    end if;
+    return exists (select from public.sequential_commits as stored where stored.id = request);
+end
+$$;
 
 create or replace function public.sequential_list_keystore(max_rows int, after text default '')
 returns table (name text)
@@ -230,8 +252,8 @@ as $$
     where stored.key > after order by stored.key limit least(max_rows, 1000)
 $$;
 
--- Forget a run with all its stack runs; its children stay.
-create or replace function public.sequential_delete_task_run(id text)
+-- Forget a run with all its stack runs; its children stay. It says what sequential_delete_keystore says.
+create or replace function public.sequential_delete_task_run(id text, request text)
 returns table (deleted boolean)
 language plpgsql
 set search_path = ''
@@ -239,7 +261,7 @@ as $$
 begin
     delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
     delete from public.sequential_task_runs as stored where stored.id = sequential_delete_task_run.id;
-    deleted := found;
+    deleted := public.sequential_was_deleted(found, request);
     return next;
 end
 $$;
