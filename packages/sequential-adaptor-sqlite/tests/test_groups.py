@@ -116,6 +116,24 @@ async def test_one_that_fails_undoes_no_neighbour(adapter: SQLiteAdapter, new_fr
     assert stored == {run, "good0", "good1", "good2", "good3"}
 
 
+async def test_only_a_group_in_which_one_fails_is_taken_apart(adapter: SQLiteAdapter, traced: Traced) -> None:
+    """A group is written as if nothing could fail; where one does, it is undone, and each is written by itself."""
+
+    async def savepoints(*commits: tuple[str, Change]) -> int:
+        statements = await traced(adapter)
+        await asyncio.gather(*(adapter.commit([one], id=id) for id, one in commits), return_exceptions=True)
+        assert sum(statement == "COMMIT" for statement in statements[-30:]) >= 1
+        return sum(statement.startswith("SAVEPOINT") for statement in statements)
+
+    def create(number: int) -> tuple[str, Change]:
+        return f"c{number}", Create(TaskRun(id=f"r{number}", task_identifier="x"))
+
+    await savepoints(*(create(number) for number in range(4)))  # from the second time on they are one group
+    assert await savepoints(*(create(number) for number in range(4, 8))) == 0
+    assert await savepoints(*(create(number) for number in range(8, 11)), ("bad", Wake("nobody"))) == 4
+    assert len(await adapter.query_task_runs()) == 11
+
+
 async def test_a_commit_is_remembered_only_when_it_was_written(adapter: SQLiteAdapter) -> None:
     """A commit that failed inside a group may be tried again under its id; one that was written is not repeated."""
     update = Update(StackRun, "late", {"wakes": 1})

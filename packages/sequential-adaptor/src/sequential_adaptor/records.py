@@ -7,10 +7,12 @@ Times are aware UTC datetimes. ``input``, ``result``, ``error``, ``state`` and t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -30,13 +32,17 @@ class _Changeable:
 
     def replace(self, **changes: Any) -> Self:
         """The same record with other values in some fields; :class:`UnknownField` for a field it does not have."""
+        check_fields(type(self), changes)
+        return self.with_fields(changes)
+
+    def with_fields(self, fields: Mapping[str, Any]) -> Self:
+        """:meth:`replace` without its check, for fields that are known to be there."""
         kind: type = type(self)
-        check_fields(kind, changes)
         new: Self = object.__new__(kind)
         read, writers = _accessors(kind)  # many times as quick as dataclasses.replace, and a step does it often
         for write, value in zip(writers.values(), read(self), strict=True):
             write(new, value)
-        for name, value in changes.items():
+        for name, value in fields.items():
             writers[name](new, value)
         return new
 
@@ -172,11 +178,31 @@ def field_names(record: type) -> tuple[str, ...]:
     return _NAMES[record]
 
 
+def fields_of(record: type) -> Callable[[Any], tuple[Any, ...]]:
+    """What reads all fields of such a record, in their order."""
+    return _accessors(record)[0]
+
+
 @cache
 def _accessors(record: type) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, Callable[[Any, Any], None]]]:
     """What reads all fields of a record at once, and what writes each of them into one that is being made."""
     names = field_names(record)
     return attrgetter(*names), {name: getattr(record, name).__set__ for name in names}
+
+
+def from_columns(record: type[Record], columns: Iterable[Iterable[Any]]) -> list[Record]:
+    """Records by the values of each of their fields in turn, which are known to be good.
+
+    A history of 1,000 calls has 26,000 fields: by columns they are set in a third of the time.
+    """
+    columns = iter(columns)
+    kind: type = record
+    _, writers = _accessors(kind)
+    first = list(next(columns))
+    made: list[Record] = [object.__new__(record) for _ in first]
+    for write, column in zip(writers.values(), chain((first,), columns), strict=True):
+        deque(map(write, made, column), maxlen=0)
+    return made
 
 
 @cache

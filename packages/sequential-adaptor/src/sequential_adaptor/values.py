@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeAlias
@@ -37,6 +38,7 @@ _REMEDIES = {
     "coroutine": "a coroutine is not JSON; was `await` forgotten?",
 }
 # Python converts no more digits than sys.get_int_max_str_digits(), which is never under 640.
+_LARGE = 1_000_000
 _SAFE_DIGITS = 600
 _SAFE_INT = 10**_SAFE_DIGITS
 
@@ -54,6 +56,17 @@ def encode_readable(value: JSON) -> str:
 def decode(text: str | bytes) -> JSON:
     """The value of JSON text that :func:`encode` made."""
     return _decoder.decode(text if isinstance(text, str) else text.decode("utf-8"))
+
+
+def decode_all(texts: Sequence[str | None]) -> list[JSON]:
+    """The values of texts that :func:`encode` made, ``None`` for ``None``; all at once, which takes half the time."""
+    given = [text for text in texts if text is not None]
+    if not given:
+        return [None] * len(texts)
+    if sum(map(len, given)) > _LARGE:  # large ones are not copied together
+        return [None if text is None else decode(text) for text in texts]
+    found = iter(decode(f"[{','.join(given)}]"))
+    return [None if text is None else next(found) for text in texts]
 
 
 def copy(value: JSON) -> JSON:

@@ -92,6 +92,7 @@ class SQLiteAdapter(StorageAdapter):
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self._path, self._durability, Patience(self._path, self.patience))
+        self._writer.memory.forget_all()
         try:
             if self._path != IN_MEMORY:
                 self._turns.open()

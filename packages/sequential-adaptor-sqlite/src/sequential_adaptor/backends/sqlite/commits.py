@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Final
 
 from sequential_adaptor import values
+from sequential_adaptor.backends.sqlite.memory import REMEMBERED
 from sequential_adaptor.backends.sqlite.steps import step
 from sequential_adaptor.backends.sqlite.transactions import Transaction, Write
 from sequential_adaptor.errors import ClaimLost, InvalidValue
 from sequential_adaptor.storage import Change, Claim
 
-_REMEMBERED: Final = 2_048
 _FORGOTTEN_AT_ONCE: Final = 64
 
-_REMEMBER: Final = "INSERT INTO commits (id) VALUES (?) ON CONFLICT DO NOTHING"
+_REMEMBER: Final = "INSERT INTO commits (id) VALUES (?)"
+_NEWS: Final = "SELECT number, id FROM commits WHERE number > ? AND number < ?"
+_TAKE_BACK: Final = "DELETE FROM commits WHERE number = ?"
 _FORGET: Final = "DELETE FROM commits WHERE number <= ?"
 _HELD: Final = "SELECT token, worker, lease_expires_at FROM stack_runs WHERE id = ?"
 
@@ -48,10 +50,17 @@ def check_held(transaction: Transaction, claim: Claim) -> None:
 
 def _remember(transaction: Transaction, id: str) -> bool:
     """Note the id of a commit, and forget the oldest ones; ``False`` where it was there."""
-    cursor = transaction.execute(_REMEMBER, (id,))
-    if cursor.rowcount == 0:
+    memory, known = transaction.memory, transaction.remembered
+    number = transaction.execute(_REMEMBER, (id,)).lastrowid or 0
+    if number > known + 1:  # other processes have written some meanwhile
+        for row in transaction.execute(_NEWS, (known, number)):
+            memory.keep(*row)
+    if memory.has(id, before=number):
+        transaction.execute(_TAKE_BACK, (number,))
+        transaction.remembered = number - 1
         return False
-    number = cursor.lastrowid or 0
+    memory.keep(number, id)
+    transaction.remembered = number
     if number % _FORGOTTEN_AT_ONCE == 0:
-        transaction.execute(_FORGET, (number - _REMEMBERED,))
+        transaction.execute(_FORGET, (number - REMEMBERED,))
     return True

@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any, Final
 
 from sequential_adaptor.backends.sqlite.rows import TASK_FUNCTIONS
+from sequential_adaptor.backends.sqlite.schema import APART, BELOW, NUMBERED, below
 from sequential_adaptor.backends.sqlite.transactions import Transaction, Write
 from sequential_adaptor.records import TaskFunction
 
@@ -27,7 +28,8 @@ _DELETE: Final = "DELETE FROM keystore WHERE key = ?"
 IDENTIFIERS: Final = "SELECT DISTINCT identifier FROM task_functions ORDER BY identifier"
 KEYS: Final = "SELECT key FROM keystore ORDER BY key"
 _DELETE_RUN: Final = "DELETE FROM task_runs WHERE id = ?"
-_DELETE_STACK: Final = "DELETE FROM stack_runs WHERE task_run_id = ?"
+_DELETE_NUMBERED: Final = f"DELETE FROM stack_runs WHERE {BELOW} AND {NUMBERED}"
+_DELETE_APART: Final = f"DELETE FROM stack_runs WHERE task_run_id = ? AND {APART}"
 
 
 def store_function(function: TaskFunction) -> Write[None]:
@@ -64,7 +66,8 @@ def delete_run(id: str) -> Write[bool]:
     """Forget a run with all its stack runs; whether there was one."""
 
     def apply(transaction: Transaction) -> bool:
-        transaction.execute(_DELETE_STACK, (id,))
+        transaction.execute(_DELETE_NUMBERED, below(id))
+        transaction.execute(_DELETE_APART, (id,))
         return transaction.execute(_DELETE_RUN, (id,)).rowcount == 1
 
     return Write(apply)

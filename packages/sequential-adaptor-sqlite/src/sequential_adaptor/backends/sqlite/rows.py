@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from operator import attrgetter
+from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any, Final, Generic, TypeAlias
 
 from sequential_adaptor import values
@@ -18,6 +18,8 @@ from sequential_adaptor.records import (
     TaskRun,
     check_changes,
     field_names,
+    fields_of,
+    from_columns,
     time_from_text,
     time_to_text,
 )
@@ -40,9 +42,10 @@ class Table(Generic[Record]):
         self.get = f"SELECT {self.columns} FROM {name} WHERE id = ?"
         marks = ", ".join("?" * len(self.fields))
         self.insert = f"INSERT INTO {name} ({self.columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-        self._values = attrgetter(*self.fields)
+        self._values = fields_of(kind)
         self._writers = {field: _writer(record, field) for field in self.fields}
         readers = {field: _reader(record, field) for field in self.fields}
+        self._places = {field: place for place, field in enumerate(self.fields)}
         self._written = [(place, write) for place, write in enumerate(self._writers.values()) if write is not None]
         self._read = [(place, read) for place, read in enumerate(readers.values()) if read is not None]
 
@@ -50,15 +53,21 @@ class Table(Generic[Record]):
         """The record's columns; ``instead`` holds text that stands in the place of the record's own."""
         row = list(self._values(record))
         for place, write in self._written:
-            if row[place] is not None:
-                row[place] = write(row[place])
+            if (value := row[place]) is not None:
+                row[place] = write(value)
         for field, text in instead.items():
-            row[self.fields.index(field)] = text
+            row[self._places[field]] = text
         return tuple(row)
 
     def bind(self, changes: Mapping[str, Any]) -> Row:
         """Some fields' values as their columns hold them."""
-        return tuple(self.bound(field, value) for field, value in changes.items())
+        writers = self._writers
+        return tuple(
+            [
+                value if value is None or (write := writers[field]) is None else write(value)
+                for field, value in changes.items()
+            ]
+        )
 
     def bound(self, field: str, value: Any) -> Bound:
         """One field's value as its column holds it."""
@@ -82,16 +91,16 @@ class Table(Generic[Record]):
 
     def load(self, row: Sequence[Any]) -> Record:
         """The record that a row holds."""
-        found = list(row)
-        for place, read in self._read:
-            if found[place] is not None:
-                found[place] = read(found[place])
-        made: Record = self.record(**dict(zip(self.fields, found, strict=True)))
-        return made
+        return self.load_all((row,))[0]
 
     def load_all(self, rows: Iterable[Sequence[Any]]) -> list[Record]:
         """The records that rows hold."""
-        return [self.load(row) for row in rows]
+        columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+        if not columns:
+            return []
+        for place, read in self._read:
+            columns[place] = read(columns[place])
+        return from_columns(self.record, columns)
 
     def update(self, changed: Iterable[str], expected: Iterable[str] = (), *, returning: bool = False) -> str:
         """The statement that changes columns of the row of an id, where the expected columns have their values."""
@@ -108,13 +117,21 @@ def _update(table: str, returning: str, changed: tuple[str, ...], expected: tupl
 def _writer(record: type, field: str) -> Callable[[Any], Bound] | None:
     if field in JSON_FIELDS[record]:
         return values.encode
-    return time_to_text if field in TIME_FIELDS[record] else None
+    return _time_to_text if field in TIME_FIELDS[record] else None
 
 
-def _reader(record: type, field: str) -> Callable[[Any], Any] | None:
+_time_to_text: Final = lru_cache(maxsize=128)(time_to_text)
+"""One time is written into several columns of several rows."""
+
+
+def _reader(record: type, field: str) -> Callable[[Sequence[Any]], list[Any]] | None:
     if field in JSON_FIELDS[record]:
-        return values.decode
-    return time_from_text if field in TIME_FIELDS[record] else None
+        return values.decode_all
+    return _read_times if field in TIME_FIELDS[record] else None
+
+
+def _read_times(column: Sequence[str | None]) -> list[datetime | None]:
+    return [None if text is None else time_from_text(text) for text in column]
 
 
 TASK_RUNS: Final = Table(TaskRun, "task_runs")

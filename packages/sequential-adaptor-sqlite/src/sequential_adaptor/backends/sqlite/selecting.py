@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from sequential_adaptor import values
 from sequential_adaptor.backends.sqlite.rows import STACK_RUNS, TABLES, Bound, Table
-from sequential_adaptor.backends.sqlite.schema import WAITING
+from sequential_adaptor.backends.sqlite.schema import APART, BELOW, NUMBERED, WAITING, below
 from sequential_adaptor.errors import ConfigurationError, InvalidValue
 from sequential_adaptor.records import check_changes
 from sequential_adaptor.storage import Query
@@ -28,11 +28,27 @@ def select(query: Query[Any]) -> tuple[str, list[Bound]]:
         _add(terms, WAITING, [])
     if query.after is not None:
         _add(terms, *_behind(query, table, *query.after))
-    where = f" WHERE {' AND '.join(terms[0])}" if terms[0] else ""
-    text = f"SELECT {table.columns} FROM {table.name}{where} ORDER BY {_order(query)}"
-    if query.limit is None:
-        return text, terms[1]
-    return f"{text} LIMIT ?", [*terms[1], query.limit + 1]
+    text, bound = _from(query, table, terms)
+    text = f"{text} ORDER BY {_order(query)}"
+    return (text, bound) if query.limit is None else (f"{text} LIMIT ?", [*bound, query.limit + 1])
+
+
+def _from(query: Query[Any], table: Table[Any], terms: Terms) -> tuple[str, list[Bound]]:
+    """What is read: of some runs or parents, their numbered calls by their ids, and what is apart by an index."""
+    begin, where = f"SELECT {table.columns} FROM", " AND ".join(terms[0])
+    field = next((field for field in ("task_run_id", "parent_stack_run_id") if field in query.where), None)
+    if table is not STACK_RUNS or field is None:
+        return f"{begin} {table.name}" + (f" WHERE {where}" if where else ""), terms[1]
+    source, given = _numbered([choice for choice in query.where[field] if choice is not None])
+    text = f"{begin} {source} AND {where} UNION ALL {begin} stack_runs WHERE {where} AND {APART}"
+    return text, [*given, *terms[1], *terms[1]]
+
+
+def _numbered(roots: list[str]) -> tuple[str, list[Bound]]:
+    if len(roots) == 1:
+        return f"stack_runs WHERE {BELOW} AND {NUMBERED}", list(below(roots[0]))
+    rows = "(SELECT value AS root FROM json_each(?)) CROSS JOIN stack_runs"
+    return f"{rows} WHERE id >= root || '.' AND id < root || '/' AND {NUMBERED}", [values.encode(roots)]
 
 
 def _add(terms: Terms, text: str, bound: list[Bound]) -> None:

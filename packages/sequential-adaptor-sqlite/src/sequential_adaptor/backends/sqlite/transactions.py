@@ -14,6 +14,7 @@ from sequential_adaptor.backends.sqlite.answers import Answer, give
 from sequential_adaptor.backends.sqlite.bell import ANNOUNCE
 from sequential_adaptor.backends.sqlite.connection import Thread
 from sequential_adaptor.backends.sqlite.failures import translate
+from sequential_adaptor.backends.sqlite.memory import Memory
 from sequential_adaptor.backends.sqlite.turns import Turns
 from sequential_adaptor.backends.sqlite.waiting import Patience
 from sequential_adaptor.errors import StorageError
@@ -25,19 +26,27 @@ _LARGEST_GROUP: Final = 256
 
 
 class Transaction:
-    """What a write is given: the connection, and one time for the whole transaction, taken when the lock was had."""
+    """What a write is given: the connection, and one time for the whole transaction, taken when the lock was had.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    ``remembered`` is what the memory's ``last`` will be if the transaction is committed.
+    """
+
+    __slots__ = ("execute", "memory", "now", "now_text", "remembered")
+
+    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
         self.execute = connection.execute
         self.now = datetime.now(UTC)
         self.now_text = time_to_text(self.now)
+        self.memory = memory
+        self.remembered = memory.last
 
 
 @dataclass(frozen=True, slots=True)
 class Write(Generic[T]):
     """Something to be written, all of it or nothing.
 
-    - ``apply`` runs in the transaction; what it raises undoes this write and no other.
+    - ``apply`` runs in the transaction; what it raises undoes this write and no other. It runs once more, after all
+      was undone, where another write of its group fails.
     - ``brings_work`` says that somebody may find work after it.
     - ``worthwhile`` says beforehand, without a lock, if there is anything to do; the result is ``otherwise`` if not.
     """
@@ -66,6 +75,7 @@ class Writer:
         self._asked: list[_Asked] = []
         self._collected: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
         self._last_group = 1
+        self.memory = Memory()
 
     async def run(self, write: Write[T]) -> T:
         """What the write gives, once it is on disk. A caller that is cancelled stops nothing."""
@@ -136,33 +146,48 @@ class Writer:
         return Patience(self._thread.path, self._seconds).until_free(action)
 
     def _commit(self, connection: sqlite3.Connection, group: Sequence[_Asked]) -> None:
-        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         try:
-            _apply(connection, group)
+            transaction = self._apply(connection, group)
             announced = _announce(connection, group)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self.memory.last = transaction.remembered
         if announced is not None:
             self._announce(announced)
 
+    def _apply(self, connection: sqlite3.Connection, group: Sequence[_Asked]) -> Transaction:
+        """Begin, and do what was asked; what fails is undone by itself. Most groups are written as if nothing could."""
+        transaction = self._begin(connection)
+        try:
+            for write, answer in group:
+                answer.succeed(write.apply(transaction))
+        except Exception:
+            if len(group) == 1 or not connection.in_transaction:
+                raise
+            connection.execute("ROLLBACK")
+            transaction = self._begin(connection)
+            _apply_apart(connection, transaction, group)
+        return transaction
 
-def _apply(connection: sqlite3.Connection, group: Sequence[_Asked]) -> None:
-    transaction = Transaction(connection)
-    if len(group) == 1:
-        [(write, answer)] = group
-        answer.succeed(write.apply(transaction))
-        return
+    def _begin(self, connection: sqlite3.Connection) -> Transaction:
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+        return Transaction(connection, self.memory)
+
+
+def _apply_apart(connection: sqlite3.Connection, transaction: Transaction, group: Sequence[_Asked]) -> None:
     for write, answer in group:
         connection.execute("SAVEPOINT apart")
+        remembered = transaction.remembered
         try:
             answer.succeed(write.apply(transaction))
         except Exception as error:
             if not connection.in_transaction:  # a full disk, or worse: SQLite has undone everybody's
                 raise
             connection.execute("ROLLBACK TO apart")
+            transaction.remembered = remembered
             answer.fail(error)
         connection.execute("RELEASE apart")
 

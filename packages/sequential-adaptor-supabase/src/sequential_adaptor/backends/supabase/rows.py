@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final, Generic
 
 from sequential_adaptor import values
@@ -18,13 +16,13 @@ from sequential_adaptor.records import (
     TaskFunction,
     TaskRun,
     field_names,
+    fields_of,
+    from_columns,
     time_to_text,
     to_utc,
 )
 
 Fields = dict[str, "str | int | None"]
-_LARGE: Final = 1_000_000
-"""Characters of payloads, above which a second copy of their text costs more than it saves."""
 
 
 class Table(Generic[Record]):
@@ -35,10 +33,9 @@ class Table(Generic[Record]):
         self.record: type[Record] = record
         self.name = name
         self.fields = field_names(kind)
-        self._fields_of = attrgetter(*self.fields)
+        self._fields_of = fields_of(kind)
         self._writers = {field: _WRITERS.get(_kind(kind, field)) for field in self.fields}
         self._readers = [_READERS.get(_kind(kind, field)) for field in self.fields]
-        self._setters = [getattr(kind, field).__set__ for field in self.fields]
 
     def write(self, fields: Mapping[str, Any]) -> Fields:
         """Some fields' values, ready to be part of JSON."""
@@ -62,13 +59,14 @@ class Table(Generic[Record]):
         return self.read_all((row,))[0]
 
     def read_all(self, rows: Sequence[Mapping[str, Any]]) -> list[Record]:
-        """The records of rows, made column by column: 1,000 calls have 26,000 fields, most of them empty."""
-        made: list[Record] = [object.__new__(self.record) for _ in rows]
-        if made:
-            columns = zip(*(row.values() for row in rows), strict=True)
-            for write, read, column in zip(self._setters, self._readers, columns, strict=True):
-                deque(map(write, made, column if read is None else read(column)), maxlen=0)
-        return made
+        """The records of rows."""
+        if not rows:
+            return []
+        columns = zip(*(row.values() for row in rows), strict=True)
+        read = (
+            column if reader is None else reader(column) for reader, column in zip(self._readers, columns, strict=True)
+        )
+        return from_columns(self.record, read)
 
 
 def read_time(found: datetime | str) -> datetime:
@@ -80,15 +78,6 @@ def _read_times(column: Sequence[datetime | str | None]) -> list[datetime | None
     return [None if found is None else read_time(found) for found in column]
 
 
-def _read_payloads(column: Sequence[str | None]) -> list[values.JSON]:
-    """Small ones at once, as the items of one list."""
-    texts = [text for text in column if text is not None]
-    if sum(map(len, texts)) > _LARGE:
-        return [None if text is None else values.decode(text) for text in column]
-    found = iter(values.decode(f"[{','.join(texts)}]"))
-    return [None if text is None else next(found) for text in column]
-
-
 def to_text(value: Any) -> str:
     """Arguments of a function as JSON text; payloads in it are text already."""
     return _ENCODER.encode(value)
@@ -96,7 +85,7 @@ def to_text(value: Any) -> str:
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {"payload": values.encode, "time": time_to_text}
-_READERS: Final[Mapping[str, Callable[[Any], list[Any]]]] = {"payload": _read_payloads, "time": _read_times}
+_READERS: Final[Mapping[str, Callable[[Any], list[Any]]]] = {"payload": values.decode_all, "time": _read_times}
 
 
 def _kind(record: type, field: str) -> str:

@@ -24,7 +24,7 @@ from sequential_adaptor.backends.folder.preparing import (
     steps_of,
 )
 from sequential_adaptor.backends.folder.requests import Beat, Claiming, Delete, Write
-from sequential_adaptor.backends.folder.rows import Kind, Row, unseal
+from sequential_adaptor.backends.folder.rows import Kind, unseal
 from sequential_adaptor.backends.folder.service import Service
 from sequential_adaptor.errors import ConfigurationError, StorageClosed, StorageError
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
@@ -288,7 +288,7 @@ class FolderAdapter(StorageAdapter):
             return find(service)
 
     async def _update(self, kind: Kind, id: str, changes: Mapping[str, Any]) -> Any:
-        row: Row = await self._use().writer.perform(Write((set_step(Update(kind, id, changes)),)))
+        row: Any = await self._use().writer.perform(Write((set_step(Update(kind, id, changes)),)))
         return unseal(row)
 
     async def _alone(self, work: Callable[[], _T]) -> _T:

@@ -12,7 +12,7 @@ from sequential_adaptor.backends.folder.adoptions import creation_key
 from sequential_adaptor.backends.folder.groups import Group
 from sequential_adaptor.backends.folder.listings import Listing, creation_of, has_unended, in_line, run_of
 from sequential_adaptor.backends.folder.record_files import read_group
-from sequential_adaptor.backends.folder.rows import Row, payload_text, root_of, unseal
+from sequential_adaptor.backends.folder.rows import Row, payload_text, root_of, unseal_all
 from sequential_adaptor.backends.folder.store import Store
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, time_to_text
@@ -45,7 +45,7 @@ def task_runs(store: Store, query: Query[TaskRun]) -> Page[TaskRun]:
     found = islice((row for row in _in_order(store, query) if matches(query.where, row)), wanted)
     page = query.page(list(found))
     whole = (_whole(store, row) for row in page)
-    return Page((unseal(row) for row in whole if row is not None), page.cursor)
+    return Page(unseal_all([row for row in whole if row is not None]), page.cursor)
 
 
 def _in_order(store: Store, query: Query[TaskRun]) -> Iterator[TaskRun]:
@@ -125,7 +125,7 @@ def stack_runs(store: Store, query: Query[StackRun], runs: Iterable[str]) -> Pag
     if last is not None:
         rows = [row for row in rows if (query.key(row) < last if query.newest_first else query.key(row) > last)]
     page = query.page(rows)
-    return Page(map(unseal, page), page.cursor)
+    return Page(unseal_all(page), page.cursor)
 
 
 def _adopted(store: Store, query: Query[StackRun]) -> list[StackRun]:
@@ -198,7 +198,7 @@ def pending_calls(store: Store, now: datetime) -> list[StackRun]:
     state = store.state
     with state.lock:
         rows = [state.stack_run(id) for id in state.schedule.pending_calls(now)]
-    return [unseal(row) for row in rows if row is not None and is_due(row, now)]
+    return unseal_all([row for row in rows if row is not None and is_due(row, now)])
 
 
 def _known(store: Store, ids: Iterable[str]) -> list[str]:

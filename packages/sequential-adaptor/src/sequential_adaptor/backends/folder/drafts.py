@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sequential_adaptor.backends.folder.entries import Entry, Op, deletion, whole
-from sequential_adaptor.backends.folder.rows import Kind, Row, changed, unseal
+from sequential_adaptor.backends.folder.rows import Kind, Row, unseal
 from sequential_adaptor.backends.folder.state import State
 from sequential_adaptor.errors import ClaimLost, RecordExists, RecordNotFound, StorageDamaged
 from sequential_adaptor.lifecycles import STACK_RUN
@@ -95,7 +95,7 @@ class Draft:
                 return stored
             raise RecordExists(type(row).__name__, row.id)
         if isinstance(row, StackRun) and self._entry.commit is not None:
-            row = changed(row, {"last_commit": self._entry.commit})
+            row = row.with_fields({"last_commit": self._entry.commit})
         return self._store(row)
 
     def _set(self, step: Set) -> Row:
@@ -117,7 +117,7 @@ class Draft:
         row = self._existing(StackRun, id)
         if not isinstance(row, StackRun) or row.status in STACK_RUN.ended:
             return row
-        after = changed(row, {"due_at": self.now, "wakes": row.wakes + 1, "updated_at": self.now})
+        after = row.with_fields({"due_at": self.now, "wakes": row.wakes + 1, "updated_at": self.now})
         self._change(after, ("due_at", "wakes", "updated_at"))
         return after
 
@@ -141,7 +141,7 @@ class Draft:
 
     def _claim(self, row: StackRun, worker: str, expires_at: datetime) -> StackRun:
         fields = {"worker": worker, "token": row.token + 1, "lease_expires_at": expires_at}
-        claimed = changed(row, fields)
+        claimed = row.with_fields(fields)
         self._change(claimed, fields)
         return claimed
 
@@ -182,7 +182,7 @@ class Draft:
         return found
 
     def _extend(self, row: StackRun, expires_at: datetime) -> StackRun:
-        extended = changed(row, {"lease_expires_at": expires_at})
+        extended = row.with_fields({"lease_expires_at": expires_at})
         self._change(extended, ("lease_expires_at",))
         return extended
 

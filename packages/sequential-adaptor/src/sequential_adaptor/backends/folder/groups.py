@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from sequential_adaptor.backends.folder.entries import Op
-from sequential_adaptor.backends.folder.rows import changed
 from sequential_adaptor.records import StackRun, TaskRun
 
 CALLS_PER_PART = 200
@@ -111,4 +110,4 @@ def _applied(row: Any, op: Op) -> Any:
         return op.kind(**op.fields)
     if row is None:
         raise LookupError(op.id)
-    return changed(row, op.fields)
+    return row.with_fields(op.fields)

@@ -6,27 +6,24 @@ the way down, so it can be shared between threads, and a caller who changes a pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from sequential_adaptor import values
 from sequential_adaptor.errors import InvalidValue
-from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, check_changes, field_names
+from sequential_adaptor.records import (
+    JSON_FIELDS,
+    StackRun,
+    TaskRun,
+    check_changes,
+    field_names,
+    fields_of,
+    from_columns,
+)
 
 Row: TypeAlias = TaskRun | StackRun
-Run = TypeVar("Run", bound=Row)
+Run = TypeVar("Run", TaskRun, StackRun)
 Kind: TypeAlias = type[Row]
-
-_set = object.__setattr__
-
-
-def changed(row: Run, fields: Mapping[str, Any]) -> Run:
-    """The row with other values in some fields, all of them known to be good (``replace`` without its checks)."""
-    kind: type[Run] = type(row)
-    new = object.__new__(kind)
-    for name in field_names(kind):
-        _set(new, name, fields[name] if name in fields else getattr(row, name))
-    return new
 
 
 def seal(record: Run) -> Run:
@@ -36,17 +33,25 @@ def seal(record: Run) -> Run:
         value = getattr(record, name)
         if value is not None:
             fields[name] = values.encode(value)
-    return changed(record, fields) if fields else record
+    return record.with_fields(fields) if fields else record
 
 
 def unseal(row: Run) -> Run:
     """The row as a record that shares nothing with the store."""
-    fields = {}
-    for name in JSON_FIELDS[type(row)]:
-        text = getattr(row, name)
-        if text is not None:
-            fields[name] = values.decode(text)
-    return changed(row, fields) if fields else row
+    return unseal_all((row,))[0]
+
+
+def unseal_all(rows: Sequence[Run]) -> list[Run]:
+    """The rows, all of one kind, as such records."""
+    if not rows:
+        return []
+    record: type[Run] = type(rows[0])
+    kind: type = record
+    columns: list[Sequence[Any]] = [*zip(*map(fields_of(kind), rows), strict=True)]
+    for place, name in enumerate(field_names(kind)):
+        if name in JSON_FIELDS[kind]:
+            columns[place] = values.decode_all(columns[place])
+    return from_columns(record, columns)
 
 
 def seal_changes(kind: Kind, changes: Mapping[str, Any]) -> dict[str, Any]:
