@@ -6,10 +6,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
+from sequential_adaptor.records import TaskFunction
+from sequential_adaptor.runners.base import Assignment
+from sequential_adaptor.runners.fetch.program import in_use
+from sequential_adaptor.runners.fetch.rules import Rules
+from sequential_adaptor.runners.fetch.session import FetchSession
 from sequential_adaptor.runners.fetch.turn_threads import TurnThreads
 
 
@@ -106,3 +113,42 @@ def test_several_event_loops_share_the_threads(threads: TurnThreads) -> None:
     for one in loops:
         one.join(30)
     assert found == [list(range(50))] * 4
+
+
+class LastFirst(TurnThreads):
+    """Threads that come to the turns of a session in the order that is least likely: the last one first."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=1)
+        self._asked_for: list[Callable[[], Any]] = []
+
+    async def run(self, function: Callable[[], Any], line: Callable[[Any], str | None]) -> Any:
+        self._asked_for.append(function)
+        if len(self._asked_for) == 1:  # it waits for a thread until whoever asked for it gives up
+            await asyncio.Event().wait()
+        for asked in reversed(self._asked_for):
+            await super().run(asked, line)
+
+
+@pytest.mark.parametrize("make", [partial(TurnThreads, limit=1), LastFirst], ids=["first first", "last first"])
+async def test_a_frame_that_is_given_up_before_its_first_turn_leaves_nothing_behind(
+    make: Callable[[], TurnThreads],
+) -> None:
+    threads, blocked = make(), threading.Event()
+    function = TaskFunction(identifier="given-up", code="async def main():\n    await step(abs, 1)")
+    session = FetchSession(Assignment(function, "run", "run", None, None, datetime.now(UTC)), Rules(), threads)
+    blocking = asyncio.ensure_future(TurnThreads.run(threads, lambda: blocked.wait(30), lambda stack: None))
+    await asyncio.sleep(0)
+    starting = asyncio.ensure_future(session.start([]))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    closing = asyncio.ensure_future(session.close())
+    await asyncio.sleep(0)
+    blocked.set()
+    await asyncio.gather(blocking, closing)
+    with in_use(function) as program:
+        assert program.users == 1
+    assert session._frame is None
+    assert threads.users == 0
+    threads.close()

@@ -32,6 +32,7 @@ class FetchSession(Session):
         self._frame: TaskFrame | None = None
         self._raised: BaseException | None = None
         self._is_counted = False
+        self._is_closed = False
         # A turn whose awaiting was cancelled goes on in its thread; the next one has to wait for it.
         self._turn = threading.Lock()
 
@@ -52,16 +53,18 @@ class FetchSession(Session):
 
     async def close(self) -> None:
         """Take the frame down; in a thread as well where the task has not ended: its ``finally`` blocks run there."""
-        self._threads.users -= self._is_counted
-        self._is_counted = False
+        was_started, self._is_counted = self._is_counted, False
+        self._threads.users -= was_started
         if self._frame is not None and self._frame.is_over and self._turn.acquire(blocking=False):
             self._turn.release()
             self._close()
-        elif self._program is not None:
+        elif was_started:
             await self._threads.run(self._close, self._line)
 
     def _start(self, history: Sequence[StackRun]) -> Turn:
         with self._turn:
+            if self._is_closed:  # by who asked for this turn and awaits it no more
+                return Turn()
             try:
                 self._program = acquire(self._assignment.function)
             except Exception as error:  # no Python, or more than the compiler can take
@@ -79,6 +82,7 @@ class FetchSession(Session):
 
     def _close(self) -> None:
         with self._turn:
+            self._is_closed = True
             frame, self._frame = self._frame, None
             self._raised = self._raised if frame is None else frame.raised
             program, self._program = self._program, None
