@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sequential_adaptor.backends.sqlite import SQLiteAdapter
 from sequential_adaptor.backends.sqlite.memory import REMEMBERED, Memory
-from sequential_adaptor.errors import RecordNotFound
-from sequential_adaptor.storage import Change, Wake
+from sequential_adaptor.errors import Conflict, RecordNotFound
+from sequential_adaptor.records import StackRun
+from sequential_adaptor.storage import Change, Update, Wake
 
 OpenAdapter: TypeAlias = Callable[..., Awaitable[SQLiteAdapter]]
 
@@ -99,3 +101,30 @@ def test_the_memory_is_bounded_and_keeps_the_newest() -> None:
         assert memory.has(f"c{oldest}", before=number + 1)
         assert not memory.has(f"c{number}", before=number)
     assert len(memory._ids) == len(memory._numbers) <= 2 * REMEMBERED
+
+
+async def test_a_commit_that_was_refused_is_not_taken_for_written_however_many_others_write(path: Path) -> None:
+    """Others use its number, and prune it: nothing of it is left by then."""
+    async with SQLiteAdapter(path, durability="process") as one, SQLiteAdapter(path, durability="process") as other:
+        await one.create_stack_run({"id": "frame", "task_run_id": "frame", "status": "suspended_waiting_child"})
+        update = [Update(StackRun, "frame", {"result": "written"}, {"worker": "w"})]
+        with pytest.raises(Conflict):
+            await one.commit(update, id="mine")
+        await other.update_stack_run("frame", worker="w")
+        for begin in range(0, REMEMBERED + 512, 256):
+            await asyncio.gather(*(other.commit([], id=f"other-{begin + number}") for number in range(256)))
+        await one.commit([], id="news")
+        await one.commit(update, id="mine")
+        frame = await one.get_stack_run("frame")
+        assert frame is not None
+        assert frame.result == "written"
+
+
+async def test_a_call_that_two_of_the_runs_asked_for_could_contain_is_found_once(path: Path) -> None:
+    async with SQLiteAdapter(path) as adapter:
+        await adapter.create_stack_run(
+            {"id": "a.1.1", "task_run_id": "a", "parent_stack_run_id": "a", "operation": "s.m"}
+        )
+        for field in ("task_run_id", "parent_stack_run_id"):
+            found = await adapter.query_stack_runs({field: ["a", "a.1"]})
+            assert [record.id for record in found] == ["a.1.1"]

@@ -65,7 +65,10 @@ def decode_all(texts: Sequence[str | None]) -> list[JSON]:
         return [None] * len(texts)
     if sum(map(len, given)) > _LARGE:  # large ones are not copied together
         return [None if text is None else decode(text) for text in texts]
-    found = iter(decode(f"[{','.join(given)}]"))
+    decoded = decode(f"[{','.join(given)}]")
+    if len(decoded) != len(given):  # damaged texts: `1,2` is no value, and would move all behind it
+        return [None if text is None else decode(text) for text in texts]
+    found = iter(decoded)
     return [None if text is None else next(found) for text in texts]
 
 

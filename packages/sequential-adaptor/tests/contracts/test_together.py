@@ -28,6 +28,11 @@ def test_large_texts_are_read_too() -> None:
     assert values.decode_all([]) == []
 
 
+def test_a_damaged_text_moves_nothing_into_another() -> None:
+    with pytest.raises(ValueError, match="Extra data"):
+        values.decode_all(["1,2", "3"])
+
+
 @pytest.mark.parametrize("kind", [TaskRun, StackRun, TaskFunction])
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_records_made_of_columns_are_those_that_the_columns_were_taken_of(kind: Any, count: int) -> None:

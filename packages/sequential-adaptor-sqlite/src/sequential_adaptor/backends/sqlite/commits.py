@@ -52,6 +52,7 @@ def _remember(transaction: Transaction, id: str) -> bool:
     """Note the id of a commit, and forget the oldest ones; ``False`` where it was there."""
     memory, known = transaction.memory, transaction.remembered
     number = transaction.execute(_REMEMBER, (id,)).lastrowid or 0
+    memory.forget_above(known)  # what was undone
     if number > known + 1:  # other processes have written some meanwhile
         for row in transaction.execute(_NEWS, (known, number)):
             memory.keep(*row)

@@ -13,8 +13,7 @@ class Memory:
 
     Rows are numbered without a gap, whoever writes them, and only the oldest ones are ever deleted. So who writes the
     row after ``last`` knows every commit there is, and who gets a higher number has to read what lies between.
-    What is kept of a transaction that is undone is wrong only until its numbers are used again, and looks at no number
-    that is not used yet.
+    What was kept of a transaction that is undone is forgotten before the next commit looks.
     """
 
     def __init__(self) -> None:
@@ -22,17 +21,28 @@ class Memory:
         """The newest row that is known to be in the file, with all before it."""
         self._ids: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
+        self._newest = 0
 
     def forget_all(self) -> None:
         """Know nothing of the file that is opened now."""
         self.last = 0
         self._ids.clear()
         self._numbers.clear()
+        self._newest = 0
+
+    def forget_above(self, number: int) -> None:
+        """What was kept for later rows was undone."""
+        for undone in range(self._newest, number, -1):
+            id = self._ids.pop(undone, None)
+            if id is not None and self._numbers.get(id) == undone:
+                del self._numbers[id]
+        self._newest = min(self._newest, number)
 
     def keep(self, number: int, id: str) -> None:
         """The row of that number has that id."""
         self._ids[number] = id
         self._numbers[id] = number
+        self._newest = number
         if len(self._ids) > 2 * REMEMBERED:
             self._forget_oldest(number)
 

@@ -48,7 +48,8 @@ def _numbered(roots: list[str]) -> tuple[str, list[Bound]]:
     if len(roots) == 1:
         return f"stack_runs WHERE {BELOW} AND {NUMBERED}", list(below(roots[0]))
     rows = "(SELECT value AS root FROM json_each(?)) CROSS JOIN stack_runs"
-    return f"{rows} WHERE id >= root || '.' AND id < root || '/' AND {NUMBERED}", [values.encode(roots)]
+    own = "task_run_id = root"  # the calls of `a` that begin with `a.1.` are between those of `a.1` as well
+    return f"{rows} WHERE id >= root || '.' AND id < root || '/' AND {own} AND {NUMBERED}", [values.encode(roots)]
 
 
 def _add(terms: Terms, text: str, bound: list[Bound]) -> None:
