@@ -221,24 +221,33 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    delete from public.sequential_keystore as stored where stored.key = sequential_delete_keystore.key;
-    deleted := public.sequential_was_deleted(found, request);
+    deleted := public.sequential_has_deleted(request);
+    if not deleted then
+        delete from public.sequential_keystore as stored where stored.key = sequential_delete_keystore.key;
+        deleted := public.sequential_remember_deletion(found, request);
+    end if;
     return next;
 end
 $$;
 
--- Whether a request has deleted something: now, which is written down like a commit, or when it came before.
-create or replace function public.sequential_was_deleted(now boolean, request text)
+-- Whether a request has deleted something when it came before: that is written down like a commit.
+create or replace function public.sequential_has_deleted(request text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$ select exists (select from public.sequential_commits as stored where stored.id = request) $$;
+
+create or replace function public.sequential_remember_deletion(deleted boolean, request text)
 returns boolean
 language plpgsql
 set search_path = ''
 as $$
 begin
-    if now then
+    if deleted then
         insert into public.sequential_commits (id) values (request);
-        return true;
     end if;
-    return exists (select from public.sequential_commits as stored where stored.id = request);
+    return deleted;
 end
 $$;
 
@@ -259,9 +268,12 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
-    delete from public.sequential_task_runs as stored where stored.id = sequential_delete_task_run.id;
-    deleted := public.sequential_was_deleted(found, request);
+    deleted := public.sequential_has_deleted(request);
+    if not deleted then
+        delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
+        delete from public.sequential_task_runs as stored where stored.id = sequential_delete_task_run.id;
+        deleted := public.sequential_remember_deletion(found, request);
+    end if;
     return next;
 end
 $$;
