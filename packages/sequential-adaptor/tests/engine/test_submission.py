@@ -137,7 +137,7 @@ async def test_what_keeps_a_run_from_being_stored_is_told_to_who_submits_it(
 
 
 async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
-    class Away(FolderAdapter):
+    class Late(FolderAdapter):
         left = 2
 
         async def commit(self, *args: Any, **options: Any) -> None:
@@ -146,9 +146,61 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -
                 raise StorageUnavailable("it is away")
             await super().commit(*args, **options)
 
-    async with Away(tmp_path) as store, Engine(store) as engine:
+    async with Late(tmp_path) as store, Engine(store) as engine:
         await engine.publish("task", "async def main():\n    return 1")
         assert await engine.run("task") == 1
+
+
+class Away(FolderAdapter):
+    """A folder that is away until it is told otherwise; with ``loses_reply`` it does write the first commit."""
+
+    is_away = False
+    loses_reply = False
+
+    async def commit(self, *args: Any, **options: Any) -> None:
+        if self.is_away:
+            if self.loses_reply:
+                self.loses_reply = False
+                await super().commit(*args, **options)
+            raise StorageUnavailable("it is away")
+        await super().commit(*args, **options)
+
+
+@pytest.mark.parametrize("loses_reply", [True, False])
+@pytest.mark.parametrize(
+    "code", ["async def main(n):\n    return n", "async def main(n):\n    return await step(abs, n)"]
+)
+async def test_a_store_that_is_away_for_longer_than_a_lease_leaves_nobody_waiting(
+    code: str, loses_reply: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored although its reply was lost goes on, once; what was not is said to whoever submits it."""
+    async with Away(tmp_path) as store, Engine(store) as engine:
+        await engine.publish("task", code)
+        monkeypatch.setattr(engine, "_carrying", lambda handle: type(engine)._carrying(engine, handle, 0.5))
+        store.is_away, store.loses_reply = True, loses_reply
+        running = asyncio.create_task(engine.run("task", 7))
+        await asyncio.sleep(1.2)
+        store.is_away = False
+        if loses_reply:
+            assert await asyncio.wait_for(running, 30) == 7
+            assert [run.status for run in await store.query_task_runs()] == ["completed"]
+        else:
+            with pytest.raises(StorageUnavailable):
+                await asyncio.wait_for(running, 30)
+            assert await store.query_task_runs() == []
+
+
+async def test_a_refusal_because_of_another_record_keeps_no_run_from_being_stored(tmp_path: Path) -> None:
+    """Two runs whose first turns start a child of the same id at the same moment: one gets it, the other is told."""
+    parent = (
+        "async def main():\n    try:\n        return await run_task('child', 7, id='same')\n"
+        "    except Exception as error:\n        return type(error).__name__"
+    )
+    async with Engine(f"folder:{tmp_path}") as engine:
+        await engine.publish("child", "async def main(n):\n    return n")
+        await engine.publish("parent", parent)
+        results = await asyncio.gather(*(engine.run("parent", timeout=25) for _ in range(2)))
+        assert sorted(map(str, results)) == ["7", "CallFailed"]
 
 
 async def test_leases_are_not_extended_of_what_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

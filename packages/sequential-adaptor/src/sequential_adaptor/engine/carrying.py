@@ -13,6 +13,7 @@ from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.engine.submitting import store_once
 from sequential_adaptor.engine.worker import worker_name
 from sequential_adaptor.engine.working.dispatching import Dispatcher
+from sequential_adaptor.errors import RecordNotFound
 from sequential_adaptor.lifecycles import TASK_RUN
 from sequential_adaptor.records import TaskRun
 from sequential_adaptor.storage.changes import Claim
@@ -85,8 +86,19 @@ class Carrying:
         """Whether the run has ended by other hands; the store is not asked for what is held here."""
         if dispatcher.holds(self._handle.id):
             return False
-        self._bench.unstored.check(self._handle.id)
+        if self._handle.id in self._bench.unstored and not await self._is_stored_after_all(ending):
+            return True
         run = await self._handle.record()
         if run.status in TASK_RUN.ended and not ending.done():
             ending.set_result(run)
         return ending.done()
+
+    async def _is_stored_after_all(self, ending: asyncio.Future[TaskRun]) -> bool:
+        """Whether the run is there although storing it has failed; else whoever waits for its end gets the error."""
+        error = self._bench.unstored.error(self._handle.id)
+        if await self._store.get_task_run(self._handle.id) is not None:
+            self._bench.unstored.is_stored(self._handle.id)
+            return True
+        if not ending.done():
+            ending.set_exception(error or RecordNotFound("TaskRun", self._handle.id))
+        return False

@@ -79,7 +79,9 @@ class MovingTask:
                 await self._bench.commit((), claim)
             return await starting
         finally:
-            starting.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait((starting,))
 
     async def open_again(self, run: TaskRun, frame: StackRun) -> None:
         """Replay what is stored. Outcomes that were taken and could not be committed are there to be taken again."""

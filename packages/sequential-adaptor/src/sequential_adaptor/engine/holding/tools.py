@@ -49,10 +49,8 @@ class Tools:
 
     async def clock(self) -> StoreClock:
         """The store's clock, read a few seconds ago at most."""
-        if self._clock is None:
+        if self._clock is None or self._clock.age > _FRESH:  # a new one: the store's may have been put back
             self._clock = StoreClock(await self._store.now())
-        elif self._clock.age > _FRESH:
-            self._clock.set(await self._store.now())
         return self._clock
 
     async def function(self, run: TaskRun) -> TaskFunction | None:

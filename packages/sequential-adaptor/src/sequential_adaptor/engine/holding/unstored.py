@@ -8,10 +8,14 @@ from sequential_adaptor.storage.changes import Change, Claim
 
 
 class Unstored:
-    """What stores each of these runs, by the id of its root frame, and why it could not be stored."""
+    """What stores each of these runs, by the id of its root frame, and what has kept it from being stored.
+
+    One that was ``tried`` may be stored all the same: the answer was lost, or nobody waited for it.
+    """
 
     def __init__(self) -> None:
         self._submitted: dict[str, tuple[Change, ...]] = {}
+        self._tried: set[str] = set()
         self._errors: dict[str, Exception] = {}
 
     def add(self, claim: Claim, changes: Sequence[Change]) -> None:
@@ -25,18 +29,22 @@ class Unstored:
         """What has to go into a commit under these claims, before all else."""
         return [change for claim in claims for change in self._submitted.get(claim.stack_run.id, ())]
 
-    def are_stored(self, claims: Iterable[Claim]) -> None:
-        """A commit under these claims is written."""
-        for claim in claims:
-            self._submitted.pop(claim.stack_run.id, None)
+    def try_now(self, frame_id: str) -> bool:
+        """It is about to be stored; whether that was tried before."""
+        was_tried = frame_id in self._tried
+        self._tried.add(frame_id)
+        return was_tried
 
-    def failed(self, claims: Iterable[Claim], error: Exception) -> None:
-        """A commit under these claims was refused."""
-        for claim in claims:
-            if claim.stack_run.id in self._submitted:
-                self._errors[claim.stack_run.id] = error
+    def is_stored(self, frame_id: str) -> None:
+        """It is stored."""
+        self._submitted.pop(frame_id, None)
+        self._tried.discard(frame_id)
+        self._errors.pop(frame_id, None)
 
-    def check(self, frame_id: str) -> None:
-        """Raise what kept a run from being stored, if anything did."""
-        if frame_id in self._submitted and frame_id in self._errors:
-            raise self._errors[frame_id]
+    def failed(self, frame_id: str, error: Exception) -> None:
+        """It could not be stored."""
+        self._errors[frame_id] = error
+
+    def error(self, frame_id: str) -> Exception | None:
+        """What has kept it from being stored, if anything did."""
+        return self._errors.get(frame_id)

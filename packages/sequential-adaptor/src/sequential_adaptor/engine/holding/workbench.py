@@ -12,7 +12,7 @@ from sequential_adaptor.engine.holding.clock import StoreClock
 from sequential_adaptor.engine.holding.tools import Tools
 from sequential_adaptor.engine.holding.unstored import Unstored
 from sequential_adaptor.engine.working.agenda import Agenda
-from sequential_adaptor.errors import StorageUnavailable
+from sequential_adaptor.errors import Conflict, RecordExists, RecordNotFound, StorageError, StorageUnavailable
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage.changes import Change, Claim
@@ -75,24 +75,39 @@ class Workbench:
         last.
         """
         if submitted := self.unstored.changes(claims):
-            await self._commit_first(submitted, changes, claims)
+            await self._commit_first(submitted, changes, *claims)
         else:
             await self._write(changes, claims, claims)
         if telemetry.active is not None:
             telemetry.active.committed(changes)
         self.agenda.note(changes, self.clock.now)
 
-    async def _commit_first(
-        self, submitted: Sequence[Change], changes: Sequence[Change], claims: Sequence[Claim]
-    ) -> None:
-        """Commit, and store what the claims are on: there is nothing yet that somebody else could have claimed."""
-        held = [claim for claim in claims if claim.stack_run.id not in self.unstored]
+    async def _commit_first(self, submitted: Sequence[Change], changes: Sequence[Change], claim: Claim) -> None:
+        """Commit, and store the run that the claim is on: there is nothing yet that somebody else could have claimed.
+
+        What is refused because of another record keeps the run from going on, and not from being stored.
+        """
+        id = claim.stack_run.id
+        if self.unstored.try_now(id) and await self.store.get_stack_run(id) is not None:
+            self.unstored.is_stored(id)
+            return await self._write(changes, (claim,), (claim,))
         try:
-            await self._write(rules.folded([*submitted, *changes], self.clock.now()), held, claims)
+            await self._write(rules.folded([*submitted, *changes], self.clock.now()), (), (claim,))
+        except (Conflict, RecordExists, RecordNotFound) as error:
+            await self._store_alone(submitted, claim, error)
+            raise Conflict(StackRun.__name__, id, "status", "pending", str(error)) from error
         except Exception as error:
-            self.unstored.failed(claims, error)
+            self.unstored.failed(id, error)
             raise
-        self.unstored.are_stored(claims)
+        return self.unstored.is_stored(id)
+
+    async def _store_alone(self, submitted: Sequence[Change], claim: Claim, refusal: StorageError) -> None:
+        try:
+            await self._write(submitted, (), (claim,))
+        except Exception:
+            self.unstored.failed(claim.stack_run.id, refusal)
+            raise
+        self.unstored.is_stored(claim.stack_run.id)
 
     async def _write(self, changes: Sequence[Change], held: Sequence[Claim], claims: Sequence[Claim]) -> None:
         id = ids.new_id()
