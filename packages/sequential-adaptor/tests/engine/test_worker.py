@@ -17,10 +17,14 @@ from sequential_adaptor import (
     Engine,
     FolderAdapter,
     ServiceClient,
+    StackProcessor,
     TaskFailed,
     Worker,
 )
 from sequential_adaptor.engine import rules
+from sequential_adaptor.engine.working import dispatching
+from sequential_adaptor.runners.base import Turn
+from sequential_adaptor.runners.fetch.session import FetchSession
 
 NAPS = "async def main(n):\n    return [await call_host_tool('naps', 'take', [i]) for i in range(n)]"
 
@@ -88,6 +92,118 @@ async def test_sigterm_ends_a_worker_cleanly_and_the_next_goes_on_at_once(tmp_pa
         logs = [(await engine.adapter.get_stack_run(handle.id)).log or []]  # type: ignore[union-attr]  # it is there
         logs += [call.log or [] for call in await handle.calls()]
         assert sorted(line for log in logs for line in log) == ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[FetchSession]:
+    """Every session that was started."""
+    started: list[FetchSession] = []
+    start = FetchSession.start
+
+    async def noted(self: FetchSession, *args: Any) -> Turn:
+        started.append(self)
+        return await start(self, *args)
+
+    monkeypatch.setattr(FetchSession, "start", noted)
+    return started
+
+
+def left_behind(sessions: list[FetchSession]) -> list[object]:
+    """What should have ended with the worker: tasks that are in memory, and jobs."""
+    jobs = [task for task in asyncio.all_tasks() if task.get_name().startswith("sequential ")]
+    return [*jobs, *(session for session in sessions if session._frame is not None)]
+
+
+async def _with_one_at_work_and_one_that_waits(engine: Engine, services: ServiceClient) -> asyncio.Task[None]:
+    """A worker at work: one task's call is on its way, the other task is kept because it only waits."""
+    naps = Naps(60)
+    services.register_service("naps", naps)
+    await engine.publish("naps", NAPS)
+    await engine.publish("waits", "async def main():\n    return await wait_for_event('go')")
+    waiting = await engine.submit("waits")
+    working = asyncio.create_task(Worker(engine.adapter, services=services).run())
+    while (await waiting.record()).status != "suspended":
+        await asyncio.sleep(0.01)
+    await engine.submit("naps", 1)
+    while not naps.begun:
+        await asyncio.sleep(0.01)
+    return working
+
+
+async def test_a_worker_that_is_cancelled_while_it_stops_leaves_nothing_in_memory(
+    tmp_path: Path, sessions: list[FetchSession]
+) -> None:
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        working = await _with_one_at_work_and_one_that_waits(engine, services)
+        for _ in range(2):
+            working.cancel()
+            await asyncio.sleep(0.05)
+        await asyncio.wait([working])
+        assert working.cancelled()
+        assert len(sessions) == 2
+        assert left_behind(sessions) == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_worker_that_nobody_awaits_leaves_nothing_in_memory(
+    turns: int, tmp_path: Path, sessions: list[FetchSession]
+) -> None:
+    """When its loop ends it is cancelled once more, with all that it has begun, wherever it is in its stopping."""
+
+    async def main() -> None:
+        async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+            working = await _with_one_at_work_and_one_that_waits(engine, services)
+            working.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert [session for session in sessions if session._frame is not None] == []
+
+
+async def test_a_worker_does_not_wait_for_a_task_that_blocks_its_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "_GRACE_WHEN_CANCELLED", 0.1)
+    monkeypatch.setattr(dispatching, "_PATIENCE_WITH_TASKS", 0.1)
+    begun, freed = tmp_path / "begun", tmp_path / "freed"
+    code = (
+        "from pathlib import Path\nfrom time import sleep\nasync def main(input):\n"
+        "    Path(input[0]).touch()\n    while not Path(input[1]).exists():\n        sleep(0.01)"
+    )
+    async with Engine(storage(tmp_path / "store")) as engine:
+        await engine.publish("blocks", code)
+        await engine.submit("blocks", [str(begun), str(freed)])
+        working = asyncio.create_task(Worker(engine.adapter).run())
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        working.cancel()
+        _, late = await asyncio.wait([working], timeout=30)
+        freed.touch()
+        assert not late
+
+
+async def test_processing_that_is_cancelled_gives_back_what_it_has_claimed(
+    tmp_path: Path, sessions: list[FetchSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "_GRACE_WHEN_CANCELLED", 0.1)
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        naps = Naps(60)
+        services.register_service("naps", naps)
+        await engine.publish("naps", NAPS)
+        run = await engine.submit("naps", 1)
+        processor = StackProcessor(engine.adapter, services)
+        assert await processor.process_pending() == 1
+        processing = asyncio.create_task(processor.process_pending())
+        while not naps.begun:
+            await asyncio.sleep(0.01)
+        processing.cancel()
+        await asyncio.wait([processing])
+        assert processing.cancelled()
+        assert len(sessions) == 1
+        assert left_behind(sessions) == []
+        [claim] = await engine.adapter.claim_stack_runs("the next")
+        assert claim.stack_run.id == f"{run.id}.1"
 
 
 async def test_a_worker_waits_for_the_lease_of_a_dead_one_and_then_goes_on(tmp_path: Path) -> None:

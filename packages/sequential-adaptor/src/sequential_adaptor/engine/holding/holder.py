@@ -78,7 +78,9 @@ class Holder:
         self._stirred.set()
 
     async def hold(self, claim: Claim, run: TaskRun) -> Left:
-        """Go on with the frame until it ends, or nothing is left to do for it here, or the claim is lost."""
+        """Go on with the frame until it ends, or nothing is left to do for it here, or the claim is lost. When it
+        raises anything, the holder is to be closed.
+        """
         self._idle_since = None
         try:
             if self._task.is_open:
@@ -90,9 +92,6 @@ class Holder:
         except ClaimLost:
             await self.close()
             return Left.LOST
-        except BaseException:
-            await self.close()
-            raise
         finally:
             await self._calls.stop()
 

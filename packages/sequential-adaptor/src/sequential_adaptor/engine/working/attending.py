@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container
+from contextlib import AsyncExitStack
 
 from sequential_adaptor import telemetry
 from sequential_adaptor.engine import children, rules
@@ -63,9 +64,10 @@ class Attendant:
 
     async def close(self) -> None:
         """Forget the tasks that were kept."""
-        for holder in self._kept.values():
-            await holder.close()
-        self._kept.clear()
+        async with AsyncExitStack() as stack:
+            for holder in self._kept.values():
+                stack.push_async_callback(holder.close)
+            self._kept.clear()
 
     # ---- frames
 
@@ -83,6 +85,9 @@ class Attendant:
         self._holders[frame.id] = holder
         try:
             left = await self._hold(holder, claim, run)
+        except BaseException:
+            await holder.close()
+            raise
         finally:
             if self._holders.get(frame.id) is holder:  # and not another's, by whom it was claimed anew
                 del self._holders[frame.id]

@@ -28,6 +28,7 @@ _LOOK = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _FIRST_CHECK, _LONGEST_CHECK = 0.005, 0.25
 _GRACE_WHEN_CANCELLED = 1.0
+_PATIENCE_WITH_TASKS = 5.0
 _AFTER_AN_ERROR = 5.0
 
 
@@ -95,9 +96,7 @@ class Dispatcher:
                 raise
             finally:
                 self.stop()
-                await self._finish(grace)
-                await self._attendant.close()
-                await self._listener.close()
+                await self._leave(grace)
 
     async def _look_for_work(self, is_over: Callable[[], Awaitable[bool]] | None) -> bool:
         """Claim what there is, or rest; say whether it is over. A store that is away is waited for."""
@@ -123,8 +122,11 @@ class Dispatcher:
             claims = await self._claims_of(limit, ids)
             for claim in claims:
                 self._start(claim)
-            await asyncio.gather(*self._jobs.values())
-            await self._attendant.close()
+            try:
+                if claims:
+                    await asyncio.wait(self._jobs.values())
+            finally:
+                await self._leave(_GRACE_WHEN_CANCELLED)
             return [claim.stack_run for claim in claims]
 
     # ---- claiming
@@ -200,17 +202,34 @@ class Dispatcher:
                 self._leases.discard(id)
             self._listener.stirred.set()
 
-    async def _finish(self, grace: float) -> None:
+    # ---- leaving
+
+    async def _leave(self, grace: float) -> None:
+        """Let what is on its way end, give back the rest, and forget all of it. Who is cancelled meanwhile leaves it to
+        the ends of the leases, and forgets it all the same.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._listener.close)
+            stack.push_async_callback(self._attendant.close)
+            stack.push_async_callback(self._end_jobs)
+            await self._give_back(grace)
+
+    async def _give_back(self, grace: float) -> None:
         """Let what is on its way end; after ``grace`` seconds give it back as it is."""
-        jobs = list(self._jobs.values())
-        if not jobs:
+        if not self._jobs:
             return
-        await asyncio.wait(jobs, timeout=grace)
+        await asyncio.wait(self._jobs.values(), timeout=grace)
         late = list(self._leases)
-        for job in jobs:
-            job.cancel()
-        await asyncio.wait(jobs)
+        await self._end_jobs()
         now = self._bench.clock.now()
         for claim in late:
             with contextlib.suppress(StorageError):
                 await self._bench.commit(rules.given_back(claim.stack_run, now), claim)
+
+    async def _end_jobs(self) -> None:
+        """End them where they are. A task that blocks its thread is not waited for."""
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            await asyncio.wait(jobs, timeout=_PATIENCE_WITH_TASKS)
