@@ -85,7 +85,7 @@ class TaskExecutor(StopAndGo):
 
         ``task_run`` is the run, stored or not, or its id; ``code`` is its source where no task function is stored for
         it. Calls that only this process can perform (with secrets, Python functions) are performed here. Raises
-        :class:`TaskFailed`, :class:`TaskCancelled`, or :class:`ClaimLost` where somebody else holds the task.
+        :class:`TaskFailed`, :class:`TaskCancelled`, or :class:`TaskBusy` where somebody else holds the task.
         """
         async with self._bench() as bench:
             run = await self._stored(bench, task_run, code)

@@ -102,7 +102,8 @@ class RunHandle:
         - The same ``id`` with the same request is the same fork. ``latest`` goes on with the current version of the
           code, which must make the same calls up to there.
 
-        Raises ``ConfigurationError``, which lists the calls there are, where there is no such call.
+        Raises :class:`CallNotFound`, which lists the calls there are, where there is no such call, and
+        :class:`CannotGoBack` where nothing can go on from there.
         """
         from sequential_adaptor.engine.history.forking import fork  # not needed to wait for a run
 
