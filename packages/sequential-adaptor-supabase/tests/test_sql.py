@@ -275,6 +275,21 @@ async def test_a_pooler_is_noticed(stores18: Stores, bouncer18: Bouncer) -> None
         await door.close()
 
 
+async def test_what_is_not_answered_in_time_is_sent_again(dsn: str, connection: Any) -> None:
+    """Also where the first answer was waited for as long as all repetitions may take."""
+    door = PostgresDoor(dsn, timeout=1.0, patience=1.0)
+    await door.open()
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("lock table public.sequential_keystore in access exclusive mode")
+    asked = asyncio.create_task(door.call("sequential_get_keystore", {"key": "mine"}))
+    await asyncio.sleep(1.4)
+    assert not asked.done()
+    await transaction.rollback()
+    assert list(await asked) == []
+    await door.close()
+
+
 async def test_a_missing_schema_is_one_clear_error(postgres18: Postgres) -> None:
     """It says what is missing, and the command."""
     name = postgres18.new_database()

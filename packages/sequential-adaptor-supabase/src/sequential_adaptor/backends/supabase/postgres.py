@@ -85,7 +85,8 @@ class PostgresDoor(Door):
 
     async def _patiently(self, action: Callable[[], Any], before_again: Callable[[], None] = lambda: None) -> Any:
         """What the action gives, as soon as it does not fail in a way that passes."""
-        ends, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        ends: float | None = None
+        pause = _FIRST_PAUSE
         while True:
             try:
                 return await action()
@@ -93,6 +94,7 @@ class PostgresDoor(Door):
                 failure = read_failure(error, self.address)
                 if failure is None:
                     raise
+                ends = ends or time.monotonic() + self._patience
                 if not failure.passes or time.monotonic() >= ends or self._closed:
                     raise self._final(failure) from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
