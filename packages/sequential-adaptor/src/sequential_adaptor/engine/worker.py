@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -151,8 +152,8 @@ def new_service_client() -> ServiceClient:
 @contextlib.contextmanager
 def stopped_by_signals(worker: Worker) -> Iterator[None]:
     """SIGTERM and SIGINT stop the worker, once; the second time they do what they always do."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield  # no event loop can handle signals there
         return
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
