@@ -278,6 +278,30 @@ async def test_calls_beyond_the_hands_of_a_worker_are_handed_out_and_all_end(eng
     assert any(call.token for call in calls)  # some were claimed by themselves
 
 
+async def test_calls_of_what_has_begun_go_before_runs_that_were_submitted_later(engine: Engine) -> None:
+    """Else they would wait until all of these have begun, and those who wait for them with them."""
+    begun: list[str] = []
+
+    class Log:
+        async def note(self, name: str) -> None:
+            begun.append(name)
+
+    engine.services.register_service("log", Log())
+    code = (
+        "import asyncio\n"
+        "async def main(names):\n"
+        "    await asyncio.gather(*(call_host_tool('log', 'note', [name]) for name in names))\n"
+    )
+    await engine.publish("notes", code)
+    first = [f"first-{n}" for n in range(8)]
+    await engine.submit("notes", first)
+    for n in range(40):
+        await engine.submit("notes", [f"later-{n}"])
+    await engine.work(concurrency=2, until_idle=True)
+    assert len(begun) == 48
+    assert max(begun.index(name) for name in first) < 16
+
+
 class SlowToCommit(FolderAdapter):
     """A store whose commits take longer than the calls."""
 

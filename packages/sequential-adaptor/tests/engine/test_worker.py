@@ -22,9 +22,13 @@ from sequential_adaptor import (
     Worker,
 )
 from sequential_adaptor.engine import rules
+from sequential_adaptor.engine.holding.holder import Manner
 from sequential_adaptor.engine.working import dispatching
+from sequential_adaptor.ids import new_id
+from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Turn
 from sequential_adaptor.runners.fetch.session import FetchSession
+from sequential_adaptor.storage import Wake
 
 NAPS = "async def main(n):\n    return [await call_host_tool('naps', 'take', [i]) for i in range(n)]"
 
@@ -204,6 +208,34 @@ async def test_processing_that_is_cancelled_gives_back_what_it_has_claimed(
         assert left_behind(sessions) == []
         [claim] = await engine.adapter.claim_stack_runs("the next")
         assert claim.stack_run.id == f"{run.id}.1"
+
+
+async def test_a_task_that_only_waits_for_others_is_given_back_at_once_by_who_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is held its workers may be killed, again and again, and it must not be given up for that."""
+    monkeypatch.setattr(dispatching, "Manner", lambda: Manner(linger=600.0))
+    async with ServiceClient() as services, Engine(storage(tmp_path), services=services) as engine:
+        services.register_service("naps", Naps(60))
+        await engine.publish("naps", NAPS)
+        run = await engine.submit("naps", 1)
+        await StackProcessor(engine.adapter, services).process_pending()
+        [claim] = await engine.adapter.claim_stack_runs("another", lease=600.0)
+        assert claim.stack_run.id == f"{run.id}.1"
+        await engine.adapter.commit([Wake(run.id)], id=new_id())
+        working = asyncio.create_task(Worker(engine.adapter, services=services).run())
+        async with asyncio.timeout(20):
+            while (frame := await _frame(engine, run.id)).token < 2 or frame.worker is not None:
+                await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.wait([working])
+        assert frame.progress_token == frame.token
+
+
+async def _frame(engine: Engine, id: str) -> StackRun:
+    frame = await engine.adapter.get_stack_run(id)
+    assert frame is not None
+    return frame
 
 
 async def test_a_worker_waits_for_the_lease_of_a_dead_one_and_then_goes_on(tmp_path: Path) -> None:

@@ -191,12 +191,19 @@ class Holder:
     # ---- leaving
 
     def _lingers_until(self) -> datetime | None:
-        """Until when to stay, because what the frame waits for is so near that giving it back would cost more."""
+        """Until when to stay, because what the frame waits for is so near that giving it back would cost more.
+
+        Under a claim that has got nothing further yet it is given back at once: that it waits is no reason to count
+        the claim among those that got it nowhere.
+        """
         now, deadline = self._bench.clock.now(), self._task.turn.deadline
+        frame = self._task.ledger.frame
         longest = timedelta(seconds=self._manner.linger)
         self._idle_since = self._idle_since or now
         if deadline is not None and deadline - now < longest:
             return deadline
+        if frame.progress_token != frame.token:
+            return None
         until = self._idle_since + longest
         return until if now < until and self._task.ledger.handed_out(now + longest) else None
 

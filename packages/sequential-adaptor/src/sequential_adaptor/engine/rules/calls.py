@@ -24,7 +24,11 @@ def call_id(frame: StackRun, sequence: int, undone: int = 0) -> str:
 
 
 def call_made(frame: StackRun, call: Call, now: datetime, *, handed_out: bool = False, undone: int = 0) -> StackRun:
-    """The record of a call: covered by the frame's claim (no ``due_at``), or handed out to whichever worker is free."""
+    """The record of a call: covered by the frame's claim (no ``due_at``), or handed out to whichever worker is free.
+
+    One that is handed out is due where its frame stands in the line: what has begun goes before what was submitted
+    later and has not, however much that is.
+    """
     status = "pending" if handed_out else "in_progress"
     return StackRun(
         id=call_id(frame, call.sequence, undone),
@@ -35,7 +39,7 @@ def call_made(frame: StackRun, call: Call, now: datetime, *, handed_out: bool = 
         status="suspended_waiting_child" if call.operation.startswith(CHILD) else status,
         input=call.input,
         options=call.options,
-        due_at=now if handed_out else None,
+        due_at=(frame.created_at or now) if handed_out else None,
         created_at=now,
     )
 
