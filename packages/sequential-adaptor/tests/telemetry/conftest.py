@@ -35,8 +35,18 @@ class Seen:
 
     def points(self, name: str) -> dict[tuple[Any, ...], Any]:
         """The data points of a metric by the values of their attributes."""
+        return {
+            tuple(point.attributes.values()): getattr(point, "value", getattr(point, "count", None))
+            for point in self._found(name)
+        }
+
+    def sums(self, name: str) -> dict[tuple[Any, ...], float]:
+        """What was measured, in sum, by the values of the attributes."""
+        return {tuple(point.attributes.values()): point.sum for point in self._found(name)}
+
+    def _found(self, name: str) -> list[Any]:
         data = self.reader.get_metrics_data()
-        found = [
+        return [
             point
             for resource in (data.resource_metrics if data is not None else [])
             for scope in resource.scope_metrics
@@ -44,9 +54,6 @@ class Seen:
             if metric.name == name
             for point in metric.data.data_points
         ]
-        return {
-            tuple(point.attributes.values()): getattr(point, "value", getattr(point, "count", None)) for point in found
-        }
 
 
 @pytest.fixture

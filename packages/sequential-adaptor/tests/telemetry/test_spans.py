@@ -20,6 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
 from sequential_adaptor import CallFailed, ConfigurationError, Engine, ServiceClient, telemetry
+from sequential_adaptor.records import StackRun
+from sequential_adaptor.storage import Claim
 from sequential_adaptor.testing import SkippingEngine
 
 WORKER = Path(__file__).with_name("telling_worker.py")
@@ -150,6 +152,16 @@ async def test_metrics(otel: Any) -> None:
     assert otel.points("sequential.calls") == {("step:len", "completed"): 3}
     assert otel.points("sequential.runs.held") == {("child",): 0}
     assert otel.points("sequential.claim.latency") == {("frame",): 3}
+
+
+def test_a_claim_of_a_call_has_taken_no_longer_than_there_is_the_call(otel: Any) -> None:
+    """Although it is due where its frame stands in the line."""
+    now = datetime.now(UTC)
+    places = {"due_at": now - timedelta(hours=1), "created_at": now - timedelta(seconds=2)}
+    call = StackRun(id="run.1", task_run_id="run", parent_stack_run_id="run", operation="shop.buy", **places)
+    assert telemetry.active is not None
+    telemetry.active.claimed([Claim(call, "worker", 1, now)], now)
+    assert otel.sums("sequential.claim.latency") == {("call",): 2.0}
 
 
 async def test_a_run_is_sampled_as_a_whole_or_not_at_all() -> None:

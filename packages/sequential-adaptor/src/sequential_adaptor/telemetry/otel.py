@@ -56,10 +56,10 @@ class Telemetry:
     def claimed(self, claims: Iterable[Claim], now: datetime) -> None:
         """A worker was given these."""
         for claim in claims:
-            due_at = claim.stack_run.due_at
-            if due_at is not None:
-                kind = "frame" if claim.stack_run.is_frame else "call"
-                self._metrics.claim_latency.record(max(0.0, (now - due_at).total_seconds()), {"kind": kind})
+            record = claim.stack_run
+            if record.due_at is not None:  # a call's may be before the call: where its frame stands in the line
+                kind, since = "frame" if record.is_frame else "call", max(record.due_at, record.created_at or now)
+                self._metrics.claim_latency.record(max(0.0, (now - since).total_seconds()), {"kind": kind})
 
     @harmless
     def lease_lost(self, claim: Claim) -> None:
