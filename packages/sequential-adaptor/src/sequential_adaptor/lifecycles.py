@@ -36,6 +36,11 @@ class Lifecycle:
     transitions: Sequence[Transition]
 
     @cached_property
+    def open(self) -> list[str]:
+        """The statuses of what has not ended."""
+        return [state for state in self.states if state not in self.ended]
+
+    @cached_property
     def table(self) -> Mapping[str, frozenset[str]]:
         """For each status, those that it can become."""
         targets: dict[str, set[str]] = {state: set() for state in self.states}

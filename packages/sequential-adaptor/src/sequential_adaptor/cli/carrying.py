@@ -83,7 +83,7 @@ def _way_on(settings: Settings, task: Task, handle: RunHandle) -> str:
 async def _say_what_it_waits_for(engine: Engine, handle: RunHandle) -> None:
     """One line for each thing that takes longer than a moment."""
     said: set[str] = set()
-    open_rows = {"task_run_id": handle.id, "status": [one for one in STACK_RUN.states if one not in STACK_RUN.ended]}
+    open_rows = {"task_run_id": handle.id, "status": STACK_RUN.open}
     while True:
         await asyncio.sleep(_LOOK)
         now = await engine.adapter.now()

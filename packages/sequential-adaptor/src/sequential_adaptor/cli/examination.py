@@ -148,9 +148,10 @@ async def _clock(adapter: StorageAdapter) -> Finding:
 
 
 async def _runs(adapter: StorageAdapter) -> Finding:
-    open_states = [state for state in TASK_RUN.states if state not in TASK_RUN.ended]
-    found = await asyncio.gather(*(adapter.query_task_runs({"status": state}, limit=_COUNTED) for state in open_states))
+    found = await asyncio.gather(
+        *(adapter.query_task_runs({"status": state}, limit=_COUNTED) for state in TASK_RUN.open)
+    )
     counts = [
-        f"{len(page)}{'+' if page.cursor else ''} {state}" for page, state in zip(found, open_states, strict=True)
+        f"{len(page)}{'+' if page.cursor else ''} {state}" for page, state in zip(found, TASK_RUN.open, strict=True)
     ]
     return Finding(OK, "runs", ", ".join(counts))

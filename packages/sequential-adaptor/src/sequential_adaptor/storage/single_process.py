@@ -48,8 +48,7 @@ class SingleProcess:
             return claims
 
     async def _due(self, now: datetime, ids: Collection[str] | None) -> list[StackRun]:
-        unended = [state for state in STACK_RUN.states if state not in STACK_RUN.ended]
-        filter: dict[str, Any] = {"status": unended}
+        filter: dict[str, Any] = {"status": STACK_RUN.open}
         if ids is not None:
             filter["id"] = list(ids)
         found = await self._adapter.query_stack_runs(filter)

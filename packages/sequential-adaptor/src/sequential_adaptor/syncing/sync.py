@@ -16,8 +16,6 @@ from sequential_adaptor.syncing.reading import stack_runs, task_runs
 from sequential_adaptor.syncing.runs import RunMover, RunsInFlight
 from sequential_adaptor.syncing.summary import Summary
 
-_OPEN = [status for status in STACK_RUN.states if status not in STACK_RUN.ended]
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -75,7 +73,7 @@ async def _check_selected(source: StorageAdapter, selection: Selection) -> None:
     if selection.ended_only:
         return
     now = await source.now()
-    open_rows = stack_runs(source, {"status": _OPEN})
+    open_rows = stack_runs(source, {"status": STACK_RUN.open})
     held = [row async for row in open_rows if rules.is_held(row, now) and await _is_selected(source, row, selection)]
     if held:
         raise RunsInFlight(held)

@@ -22,7 +22,6 @@ from sequential_adaptor.storage import (
 from sequential_adaptor.testing.skipping.clock import SkippedTime
 from sequential_adaptor.values import JSON
 
-_UNENDED = [state for state in STACK_RUN.states if state not in STACK_RUN.ended]
 _PAGE = 1_000
 
 
@@ -72,7 +71,7 @@ class SkippingAdapter(StorageAdapter):
 
     async def waiting(self) -> list[StackRun]:
         """The stack runs that have not ended and have a time at which they are due, in no order."""
-        filter, cursor, found = {"status": _UNENDED}, None, []
+        filter, cursor, found = {"status": STACK_RUN.open}, None, []
         while True:  # those without a time come last
             page = await self._adapter.query_stack_runs(
                 filter, limit=_PAGE, order_by="due_at", newest_first=True, cursor=cursor
