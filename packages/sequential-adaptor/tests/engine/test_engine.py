@@ -383,6 +383,24 @@ async def test_a_run_that_nobody_works_on_is_cancelled_by_force_at_once(engine: 
     await handle.cancel()
 
 
+async def test_a_run_that_ends_at_the_very_moment_it_is_cancelled_by_force_has_ended(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is worked off between two readings of its records."""
+    await engine.publish("gives", "async def main():\n    return 7\n")
+    handle = await engine.submit("gives")
+    look = engine.adapter.query_stack_runs
+
+    async def late(*given: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        await engine.work(until_idle=True)
+        return await look(*given, **named)
+
+    monkeypatch.setattr(engine.adapter, "query_stack_runs", late)
+    await handle.cancel(force=True)
+    assert await handle.result(timeout=1) == 7
+
+
 async def test_the_holder_of_a_run_that_is_cancelled_by_force_is_refused(engine: Engine, echo: Echo) -> None:
     await engine.publish(
         "gives", "import asyncio\nasync def main():\n" + "    await call_host_tool('echo', 'give', [1])\n" * 500

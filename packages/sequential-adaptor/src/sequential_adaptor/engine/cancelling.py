@@ -40,12 +40,12 @@ async def cancel_at_once(store: StorageAdapter, run_id: str) -> None:
         run = await store.get_task_run(run_id)
         if run is None:
             raise RecordNotFound("TaskRun", run_id)
-        changes = await _end_of_tree(store, run)
-        if not changes:
-            return
-        if run.status not in TASK_RUN.ended:
-            changes += await _news_for_parent(store, run)
         try:
+            changes = await _end_of_tree(store, run)
+            if not changes:
+                return
+            if run.status not in TASK_RUN.ended:
+                changes += await _news_for_parent(store, run)
             await store.commit(changes, id=ids.new_id())
         except Conflict:
             continue  # it has moved meanwhile
@@ -65,7 +65,9 @@ async def _end_of_tree(store: StorageAdapter, run: TaskRun) -> list[Change]:
             changes += await _end_of_tree(store, child)
     if run.status in TASK_RUN.ended:
         return [*changes, *rules.left_open(calls, now)]
-    frame = next(row for row in open_rows if row.id == run.id)
+    frame = next((row for row in open_rows if row.id == run.id), None)
+    if frame is None:  # the run has ended since it was read
+        raise Conflict(StackRun.__name__, run.id, "status", "open", "ended")
     return [*changes, *rules.cancelled_at_once(run, frame, calls, now)]
 
 
