@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,7 +22,43 @@ async def main(input):
     return await wait_for_event("go")
 """
 
+SET_CLOCK = """
+create schema shifted;
+create table shifted.clock (ahead interval not null);
+insert into shifted.clock values ('0');
+create function shifted.now() returns timestamptz language sql as
+    $$ select clock_timestamp() + ahead from shifted.clock $$;
+do $$
+declare ours record;
+begin
+    for ours in select oid from pg_proc
+        where pronamespace = 'public'::regnamespace and prosrc like '%clock_timestamp()%'
+    loop
+        execute replace(pg_get_functiondef(ours.oid), 'clock_timestamp()', 'shifted.now()');
+    end loop;
+end $$;
+"""
+"""Has the functions of a database ask for the time where a test can set it."""
+
 SetClock = Callable[[datetime], None]
+
+
+@pytest.fixture
+def new_dsn(new_dsn: Callable[[], str], postgres: tuple[Any, str]) -> Callable[[], str]:
+    """How to connect to a new database whose clock can be set."""
+    server, _ = postgres
+
+    def shifted_dsn() -> str:
+        dsn = new_dsn()
+        server.sql(SET_CLOCK, database_of(dsn), user="postgres")
+        return dsn
+
+    return shifted_dsn
+
+
+def database_of(dsn: str) -> str:
+    """The name of the database."""
+    return urlsplit(dsn).path.removeprefix("/")
 
 
 @pytest.fixture
@@ -32,19 +69,24 @@ def storage(backend: str, url_of: Callable[[str, Path], str], tmp_path: Path) ->
 
 @pytest.fixture
 def offset_file(tmp_path: Path) -> Path:
-    """By how much the store's clock is ahead of the machine's, in seconds."""
+    """By how much the clock of a store that asks this machine is ahead, in seconds."""
     path = tmp_path / "offset"
     path.write_text("0")
     return path
 
 
 @pytest.fixture
-def set_clock(offset_file: Path) -> SetClock:
+def set_clock(backend: str, storage: str, offset_file: Path, request: pytest.FixtureRequest) -> SetClock:
     """Set the clock of the store; it goes on from there."""
 
     def set_clock(now: datetime) -> None:
+        ahead = (now - datetime.now(UTC)).total_seconds()
+        if backend == "supabase":
+            server, _ = request.getfixturevalue("postgres")
+            server.sql(f"update shifted.clock set ahead = '{ahead} s'", database_of(storage), user="postgres")
+            return
         new = offset_file.with_suffix(".new")
-        new.write_text(str((now - datetime.now(UTC)).total_seconds()))
+        new.write_text(str(ahead))
         new.replace(offset_file)
 
     return set_clock

@@ -18,7 +18,7 @@ from sequential_adaptor import Engine
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL"),
-    pytest.mark.backends("folder", "sqlite"),  # those whose clock is that of their process, which can be set
+    pytest.mark.backends("folder", "sqlite", "supabase"),  # those that several processes share
 ]
 
 WORKER = Path(__file__).with_name("shifted_worker.py")

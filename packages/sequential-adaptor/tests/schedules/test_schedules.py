@@ -12,7 +12,7 @@ import pytest
 from sequential_adaptor import Engine, QueueNotFound, ScheduleNotFound, TaskFunctionNotFound
 from sequential_adaptor.errors import ConfigurationError, InvalidId
 
-pytestmark = pytest.mark.backends("folder", "sqlite")  # those whose clock is that of this process, which can be set
+pytestmark = pytest.mark.backends("folder", "sqlite", "supabase")  # those with a URL
 
 SetClock = Callable[[datetime], None]
 RunsOf = Callable[[Engine, str], Any]
