@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sequential_adaptor.records import StackRun, TaskRun
+from sequential_adaptor.engine.rules import RETRIED
+from sequential_adaptor.records import StackRun, TaskRun, time_to_text
 from sequential_adaptor.testing.torture import torture_mixed
 from sequential_adaptor.testing.torture.checking import Lease
 from sequential_adaptor.testing.torture.mixed.checking import Evidence, check
-from sequential_adaptor.testing.torture.mixed.workload import CALLS, CLEAN_UP, ENTER, EVENTS, Plan, plans
+from sequential_adaptor.testing.torture.mixed.workload import (
+    CALLS,
+    CLEAN_UP,
+    ENTER,
+    EVENTS,
+    FIRED,
+    REFUSED,
+    Plan,
+    plans,
+)
 from sequential_adaptor.testing.torture.service import Request
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+TICK = StackRun(id="tick.1", task_run_id="tick", sequence=1, operation="timer", status="completed")
 
 
 @pytest.mark.slow
@@ -43,7 +54,7 @@ def test_a_seed_decides_who_is_cancelled_and_when() -> None:
     """The same seed makes the same plans; another one others; and there is one of every kind."""
     assert plans("a", 80, 1, 0.2) == plans("a", 80, 1, 0.2) != plans("a", 80, 2, 0.2)
     found = plans("a", 80, 1, 0.2)
-    assert {plan.kind for plan in found} | {"single"} == set(CALLS)
+    assert {plan.kind for plan in found} | {"single", "fired"} == set(CALLS)
     assert {plan.cancel for plan in found} == {None, "soft", "force"}
 
 
@@ -84,20 +95,59 @@ def a_run(number: int, kind: str, begin: float, result: Any, **fields: Any) -> d
     return {"plan": plan, "run": run, "rows": rows, "requests": requests, "lease": lease}
 
 
+def a_firing(second: int) -> TaskRun:
+    """A run that the schedule has started."""
+    time = NOW + timedelta(seconds=second)
+    return TaskRun(
+        id=f"tick-{second}",
+        task_identifier="mixed",
+        status="completed",
+        input=FIRED,
+        metadata={"schedule": "tick", "time": time_to_text(time)},
+        ended_at=NOW,
+    )
+
+
+def a_fork(original: dict[str, Any]) -> dict[str, Any]:
+    """The fork of a run, and the requests that are its own."""
+    plan, rows = original["plan"], original["rows"]
+    asked = [{"run": plan.fork, "n": n, "before": []} for n in (1, CLEAN_UP)]
+    requests = [
+        Request(f"{plan.fork}.{3 + n}", "w1", one, 150.0 + n, "answered", {"serial": 150.0 + n}, 150.1 + n)
+        for n, one in enumerate(asked)
+    ]
+    first = original["run"].result[0]
+    run = original["run"].replace(id=plan.fork, result=[first, plan.fork, {"serial": 150.0}])
+    own = [row.replace(id=row.id.replace(plan.run, plan.fork), task_run_id=plan.fork) for row in rows]
+    return {"run": run, "rows": own, "requests": requests, "lease": Lease("w1", plan.fork, 1, 100.0, 199.0)}
+
+
 def evidence() -> dict[str, Any]:
-    """Four runs of the queue, one after the other two at a time, one that waited for an event, and one for several."""
+    """Four runs of the queue, one after the other two at a time; one that waited for an event, one for several; one
+    that was retried; one that was forked, and its fork; and two firings of the schedule."""
     runs = [a_run(n, "limited", 100.0 + 10 * (n // 2), lambda id, given: given[:2]) for n in range(4)]
     runs.append(a_run(4, "before", 100.0, lambda id, given: id))
     runs.append(a_run(5, "order", 100.0, lambda id, given: list(range(EVENTS))))
+    runs.append(retried := a_run(6, "retried", 100.0, lambda id, given: [given[0], given[1]]))
+    retried["rows"].append(
+        StackRun(id="mixed-6.retried1", task_run_id="mixed-6", operation=RETRIED, status="completed")
+    )
+    for request in (one for one in retried["requests"] if one.asked["n"] == 1):
+        request.asked["n"] = REFUSED
+    runs.append(forked := a_run(7, "forked", 100.0, lambda id, given: [given[0], id, given[1]]))
+    plans, firings = [one["plan"] for one in runs], [a_firing(0), a_firing(1)]
+    runs.append(a_fork(forked))
     return {
-        "plans": [one["plan"] for one in runs],
-        "runs": {one["run"].id: one["run"] for one in runs},
-        "rows": {one["run"].id: one["rows"] for one in runs},
+        "plans": plans,
+        "runs": {run.id: run for run in (*(one["run"] for one in runs), *firings)},
+        "rows": {one["run"].id: one["rows"] for one in runs} | {run.id: [TICK] for run in firings},
         "requests": [request for one in runs for request in one["requests"]],
         "leases": [one["lease"] for one in runs],
         "completions": [(one["run"].id, "commit") for one in runs],
         "starts": {},
         "cancelled": set(),
+        "forks": {"mixed-7-1"},
+        "times": [NOW, NOW + timedelta(seconds=1)],
     }
 
 
@@ -126,6 +176,11 @@ def without_clean_up(given: dict[str, Any]) -> None:
     given["rows"]["mixed-0"][-1] = row.replace(input={**row.input, "n": ENTER})
 
 
+def refuse(given: dict[str, Any]) -> None:
+    for request in (one for one in given["requests"] if one.asked["n"] == REFUSED):
+        request.manner = "refused"
+
+
 FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "no run": ("lost", lambda given: given["runs"].pop("mixed-0")),
     "not ended": ("stuck", change_run("mixed-0", status="suspended", ended_at=None)),
@@ -136,6 +191,15 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "events out of order": ("wrong", change_run("mixed-5", result=[1, 0, 2, 3, 4])),
     "an event twice": ("wrong", change_run("mixed-5", result=[0, 0, 1, 2, 3])),
     "no clean-up": ("wrong", without_clean_up),
+    "the fork of another": ("wrong", change_run("mixed-7-1", result=[{"serial": 101.0}, "mixed-7", {"serial": 150.0}])),
+    "a fork without its past": ("wrong", change_run("mixed-7-1", result=[None, "mixed-7-1", {"serial": 150.0}])),
+    "not refused any more": ("wrong", change_run("mixed-6", result=[{"serial": 101.0}, None])),
+    "refused to the end": ("wrong", refuse),
+    "not retried": ("wrong", change_run("mixed-6", status="failed", error={"type": "E", "message": "m"})),
+    "retried twice": ("twice", lambda given: given["rows"]["mixed-6"].append(given["rows"]["mixed-6"][-1])),
+    "no fork": ("lost", lambda given: given["runs"].pop("mixed-7-1")),
+    "a time without a run": ("lost", lambda given: given["runs"].pop("tick-0")),
+    "a time with two runs": ("twice", lambda given: given["runs"].update({"tick-2": given["runs"]["tick-1"]})),
     "before its time": ("wrong", lambda given: given["starts"].update({"mixed-0": 102.0})),
     "a call too many": ("twice", lambda given: given["rows"]["mixed-0"].append(given["rows"]["mixed-0"][1])),
     "two completions": ("twice", lambda given: given["completions"].append(("mixed-0", "another"))),

@@ -21,7 +21,7 @@ _SHARE = click.FloatRange(0, 1)
     type=click.Choice(["calls", "mixed"]),
     default="calls",
     show_default=True,
-    help="Tasks that make calls; or children, events, cancels, timers and limits at once.",
+    help="Tasks that make calls; or all that long-lived runs do, at once.",
 )
 @click.option("--tasks", type=_COUNT, default=100, show_default=True, help="How many tasks are carried through.")
 @click.option(

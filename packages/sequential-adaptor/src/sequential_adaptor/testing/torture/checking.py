@@ -132,8 +132,7 @@ def _wrong_past(evidence: Evidence, plan: Plan, answers: list[object]) -> Iterat
     """Each answer in the result was given to that call; and every attempt at a call knew exactly those before it."""
     for n, answer in enumerate(answers):
         requests = evidence.by_call[plan.run, n]
-        given = [request for request in requests if request.manner != "failed"]
-        if not any(values.identical(request.answer, answer) for request in given):
+        if not any(request.was_done and values.identical(request.answer, answer) for request in requests):
             yield Finding("wrong", plan.run, f"call {n} was never answered {answer!r}")
         before = plan.before(n, answers)
         for request in requests:
@@ -190,4 +189,5 @@ def _told(requests: Sequence[Request]) -> str:
 
 def _was_given_up(earlier: Request, later: Request) -> bool:
     """Whether the earlier performer knew that this attempt had failed before the later one began."""
-    return earlier.manner in ("failed", "dropped") and earlier.ended is not None and earlier.ended <= later.arrived
+    over = not earlier.was_done or earlier.manner == "dropped"
+    return over and earlier.ended is not None and earlier.ended <= later.arrived

@@ -26,8 +26,9 @@ class Request:
     """One request that came in.
 
     - ``performer``: the worker that sent it, where it says so; ``key``: its idempotency key; ``asked``: its body.
-    - ``manner``: what the service did: ``answered``, ``delayed``, ``failed``, ``dropped`` (done, and not answered) or
-      ``twice`` (answered two times over, before it hung up). ``answer`` is its result, where it had one.
+    - ``manner``: what the service did: ``answered``, ``delayed``, ``failed``, ``refused`` (as it would be again),
+      ``dropped`` (done, and not answered) or ``twice`` (answered two times over, before it hung up). ``answer`` is its
+      result, where it had one.
     - ``arrived`` and ``ended`` are seconds since the epoch; ``ended`` is ``None`` where nobody waited for the answer.
     """
 
@@ -38,6 +39,11 @@ class Request:
     manner: str = "answered"
     answer: Any = None
     ended: float | None = None
+
+    @property
+    def was_done(self) -> bool:
+        """Whether the service did what it was asked, whatever it said."""
+        return self.manner not in ("failed", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,14 @@ class Service:
     """The service, on a port of its own, in a thread of its own.
 
     ``on_request`` is called with each request when it has come in, and again when it was answered, in the thread; it
-    says whether the performer is about to be killed, and then the answer waits for that.
+    says whether the performer is about to be killed, and then the answer waits for that. ``refused`` are the calls, by
+    run and number, that are refused whenever they come.
     """
 
     manners: Manners
     on_request: Callable[[Request], bool] = lambda request: False
     requests: list[Request] = field(default_factory=list)
+    refused: set[tuple[str, int]] = field(default_factory=set)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -141,6 +149,9 @@ class Service:
             if self._spoilt[run, n] > PATIENCE:
                 return "answer", 0.0
             request.manner = "dropped" if manner == "drop" else "failed"
+        elif (run, n) in self.refused:
+            request.manner = "refused"
+            return "refuse", 0.0
         elif manner != "answer":
             request.manner = "delayed" if manner == "delay" else "twice"
         return manner, delay if manner == "delay" else 0.0
@@ -148,6 +159,9 @@ class Service:
     async def _answer(self, request: Request, manner: str, writer: asyncio.StreamWriter) -> bool:
         if manner == "fail":
             await self._send(request, writer, b"503 Service Unavailable", {"error": "come back later"})
+            return True
+        if manner == "refuse":
+            await self._send(request, writer, b"422 Unprocessable Content", {"error": "not as long as it is so"})
             return True
         request.answer = self._result(request)
         if manner == "drop":

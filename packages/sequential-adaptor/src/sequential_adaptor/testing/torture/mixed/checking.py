@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sequential_adaptor import values
+from sequential_adaptor.engine.rules import RETRIED
 from sequential_adaptor.lifecycles import TASK_RUN
-from sequential_adaptor.records import StackRun, TaskRun
+from sequential_adaptor.records import StackRun, TaskRun, time_to_text
 from sequential_adaptor.testing.torture.checking import Evidence as RequestEvidence
 from sequential_adaptor.testing.torture.checking import Lease
 from sequential_adaptor.testing.torture.checking import check as check_requests
-from sequential_adaptor.testing.torture.mixed.workload import CALLS, CLEAN_UP, ENTER, EVENTS, LIMIT, Plan
+from sequential_adaptor.testing.torture.mixed.workload import (
+    CALLS,
+    CLEAN_UP,
+    ENTER,
+    EVENTS,
+    FAILED,
+    FIRED,
+    LIMIT,
+    REFUSED,
+    Plan,
+)
 from sequential_adaptor.testing.torture.report import Finding
 from sequential_adaptor.testing.torture.service import Request
 
@@ -25,8 +37,10 @@ _SLACK = 0.1
 class Evidence:
     """All that is known when the workers are gone.
 
-    ``runs`` has the children too. ``starts`` are the times before which runs were not to start, by this machine's clock
-    (seconds since the epoch), ``cancelled`` the runs that somebody asked to end.
+    - ``runs`` has the children too, and ``rows`` what is below them, without what a retry has laid aside.
+    - ``starts`` are the times before which runs were not to start, by this machine's clock (seconds since the epoch).
+    - ``cancelled`` are the runs that somebody asked to end, ``forks`` those that somebody made of others.
+    - ``times`` are those at which the schedule was to start a run, by the store's clock.
     """
 
     plans: Sequence[Plan]
@@ -37,6 +51,8 @@ class Evidence:
     completions: Sequence[tuple[str, str]]
     starts: Mapping[str, float]
     cancelled: Collection[str]
+    forks: Collection[str]
+    times: Sequence[datetime]
     by_call: dict[tuple[str, int], list[Request]] = field(default_factory=lambda: defaultdict(list))
     by_label: dict[str, TaskRun] = field(default_factory=dict)
 
@@ -51,18 +67,23 @@ class Evidence:
 
     def was_answered(self, run: str, n: int, answer: object) -> bool:
         """Whether the service ever gave that answer to the call."""
-        given = (request for request in self.by_call.get((run, n), ()) if request.manner != "failed")
-        return any(values.identical(request.answer, answer) for request in given)
+        requests = self.by_call.get((run, n), ())
+        return any(request.was_done and values.identical(request.answer, answer) for request in requests)
 
 
 def label(run: TaskRun) -> str:
-    """What the service knows a run by."""
-    return str(run.input["run"]) if isinstance(run.input, dict) else run.id
+    """What the service knows a run by; a fork has its original's input, and was told another name."""
+    if isinstance(run.input, dict) and run.input["kind"] not in ("forked", "fired"):
+        return str(run.input["run"])
+    return run.id
 
 
 def check(evidence: Evidence) -> list[Finding]:
     """Everything that is not as it should be."""
-    checks = (_unended, _recorded_twice, _wrong_end, _wrong_result, _not_cleaned_up, _over_a_limit, _too_soon)
+    checks = (
+        *(_unended, _fired_otherwise, _recorded_twice, _wrong_end),
+        *(_wrong_result, _not_cleaned_up, _over_a_limit, _too_soon),
+    )
     requests = RequestEvidence((), {}, {}, evidence.requests, evidence.leases, evidence.completions)
     return [*(finding for find in checks for finding in find(evidence)), *check_requests(requests)]
 
@@ -71,6 +92,9 @@ def _unended(evidence: Evidence) -> Iterator[Finding]:
     for plan in evidence.plans:
         if plan.run not in evidence.runs:
             yield Finding("lost", plan.run, "it was submitted and is not in the store")
+    for fork in evidence.forks:
+        if fork not in evidence.runs:
+            yield Finding("lost", fork, "it was forked and is not in the store")
     for run in evidence.runs.values():
         for call in _detached(evidence, run):
             if call.result not in evidence.runs:
@@ -89,6 +113,16 @@ def _detached(evidence: Evidence, run: TaskRun) -> list[StackRun]:
     return [row for row in rows if (row.options or {}).get("detached") and row.status == "completed"]
 
 
+def _fired_otherwise(evidence: Evidence) -> Iterator[Finding]:
+    """The schedule has started one run at each of its times."""
+    fired = Counter(str((run.metadata or {}).get("time")) for run in evidence.runs.values() if _kind(run) == "fired")
+    wanted = {time_to_text(time) for time in evidence.times}
+    for time in sorted(wanted - fired.keys()):
+        yield Finding("lost", time, "the schedule has started no run at this time")
+    for time in sorted(time for time, count in fired.items() if count > 1):
+        yield Finding("twice", time, f"the schedule has started {fired[time]} runs at this time")
+
+
 def _recorded_twice(evidence: Evidence) -> Iterator[Finding]:
     for run in evidence.runs.values():
         rows = evidence.rows[run.id]
@@ -98,6 +132,9 @@ def _recorded_twice(evidence: Evidence) -> Iterator[Finding]:
         calls, kind = sum(row.sequence is not None for row in rows), _kind(run)
         if run.status == "completed" and calls != CALLS.get(kind, calls):
             yield Finding("twice", run.id, f"a {kind} run makes {CALLS[kind]} calls, and {calls} are stored")
+        retries = sum(row.operation == RETRIED for row in rows)
+        if retries > 1:
+            yield Finding("twice", run.id, f"it failed once, and was retried {retries} times")
 
 
 def _kind(run: TaskRun) -> str:
@@ -134,8 +171,16 @@ def _is_right(evidence: Evidence, run: TaskRun) -> bool:
     kind, name, result = _kind(run), label(run), run.result
     if kind in ("single", "scheduled"):
         return evidence.was_answered(name, ENTER, result)
-    if kind in ("timer", "limited"):
-        return len(result) == 2 and all(evidence.was_answered(name, n, one) for n, one in enumerate(result))
+    if kind in ("timer", "limited", "retried"):
+        second = REFUSED if kind == "retried" else 1
+        return len(result) == 2 and all(map(evidence.was_answered, (name, name), (ENTER, second), result))
+    if kind == "forked":
+        original = run.input["run"] if isinstance(run.input, dict) else ""
+        if len(result) != 3 or result[1] != name:
+            return False
+        return evidence.was_answered(original, ENTER, result[0]) and evidence.was_answered(name, 1, result[2])
+    if kind == "fired":
+        return result is FIRED["nobody"]
     if kind in ("before", "during", "after"):
         return bool(result == name)
     if kind == "order":
@@ -156,9 +201,9 @@ def _not_cleaned_up(evidence: Evidence) -> Iterator[Finding]:
     for run in evidence.runs.values():
         forced = isinstance(run.error, dict) and run.error.get("message") == "cancelled by force"
         calls = [row for row in evidence.rows[run.id] if row.sequence is not None]
-        if forced or run.status not in TASK_RUN.ended or not calls:
+        if forced or run.status not in TASK_RUN.ended or not calls or _kind(run) == "fired":
             continue
-        cleaned = [row for row in calls if isinstance(row.input, dict) and row.input.get("n") == CLEAN_UP]
+        cleaned = [row for row in calls if isinstance(row.input, dict) and row.input.get("n") in (FAILED, CLEAN_UP)]
         done = [row for row in cleaned if row.status == "completed"]
         if len(cleaned) != 1 or (not done and run.status != "cancelled"):
             yield Finding("wrong", run.id, f"it cleaned up {len(done)} times; it is {run.status}")

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sequential_adaptor.engine import Engine
+from sequential_adaptor.engine.rules import is_undone
 from sequential_adaptor.errors import ConfigurationError
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.lifecycles import TASK_RUN
@@ -27,13 +28,12 @@ from sequential_adaptor.testing.torture.diaries import completions, leases
 from sequential_adaptor.testing.torture.killing import Killer
 from sequential_adaptor.testing.torture.mixed.checking import Evidence, check
 from sequential_adaptor.testing.torture.mixed.outsider import Outsider
-from sequential_adaptor.testing.torture.mixed.workload import CODE, LIMIT, REQUESTS, Plan, plans
+from sequential_adaptor.testing.torture.mixed.ticking import Ticking
+from sequential_adaptor.testing.torture.mixed.workload import CODE, FIRED, LIMIT, REQUESTS, Plan, plans
 from sequential_adaptor.testing.torture.report import Report
 from sequential_adaptor.testing.torture.service import Manners, Service
 
 _LOOK = 0.5
-_PAGE = 1_000
-_UNENDED = [status for status in TASK_RUN.states if status not in TASK_RUN.ended]
 
 Progress = Callable[[int, int, int], None]
 
@@ -56,10 +56,11 @@ async def torture_mixed(
 ) -> Report:
     """Have ``workers`` processes carry ``tasks`` runs through that do all that long-lived runs do, kill them, and look.
 
-    An eighth of the runs each: start children and grandchildren, one of which fails and one of which is detached; wait
+    A tenth of the runs each: start children and grandchildren, one of which fails and one of which is detached; wait
     for an event that was sent before, comes meanwhile, or comes when the wait has timed out; take several in order;
-    sleep; go through a queue with a limit and keys; have a start time. All of them clean up in ``finally``. A share of
-    ``cancels`` is cancelled at some moment, a third of these by force. The other options are those of
+    sleep; go through a queue with a limit and keys; have a start time; fail, and are retried; complete, and are forked.
+    All of them clean up in ``finally``. A share of ``cancels`` is cancelled at some moment, a third of these by force.
+    Beside them a schedule fires each second. The other options are those of
     :func:`~sequential_adaptor.testing.torture.torture`.
     """
     if not hasattr(os, "fork"):
@@ -81,10 +82,13 @@ async def torture_mixed(
         killer = Killer(seed, kills, expected, crew.kill)
         service.on_request = killer.on_request
         outsider = Outsider(engine, planned, service)
+        ticking = Ticking(engine, prefix, prefix)
         async with crew.working(workers, killer):
             starts = await _submit(engine, prefix, planned)
+            await ticking.begin()
             async with outsider.acting():
-                await _ended(engine.adapter, prefix, service, killer, crew, patience, progress)
+                await _ended(engine.adapter, prefix, outsider, service, killer, crew, patience, progress)
+            times = await ticking.end(patience)
         evidence = Evidence(
             plans=planned,
             runs={run.id: run for run in await _runs(engine.adapter, prefix)},
@@ -94,6 +98,8 @@ async def torture_mixed(
             completions=completions(folder),
             starts={run: at - ahead for run, at in starts.items()},
             cancelled=outsider.cancelled,
+            forks=outsider.forks,
+            times=times,
         )
     display = " and ".join(find_storage(one).display for one in storages)
     seconds = time.monotonic() - started
@@ -140,21 +146,23 @@ async def _submit(engine: Engine, prefix: str, planned: Sequence[Plan]) -> dict[
 async def _ended(
     adapter: StorageAdapter,
     prefix: str,
+    outsider: Outsider,
     service: Service,
     killer: Killer,
     crew: Crew,
     patience: float,
     progress: Progress | None,
 ) -> None:
-    """Return when every run has ended, or when nothing has moved for too long."""
+    """Return when every run has ended that no schedule starts, or when nothing has moved for too long."""
     moved, before = time.monotonic(), (-1, -1)
     while time.monotonic() - moved < patience:
         crew.check()
-        runs = await _runs(adapter, prefix)
-        left = sum(run.status in _UNENDED for run in runs)
+        runs = [run for run in await _runs(adapter, prefix) if run.input != FIRED]
+        goes_on = await outsider.see_to(runs)
+        left = sum(run.status in TASK_RUN.open for run in runs)
         if progress is not None:
             progress(len(runs) - left, len(runs), killer.killed)
-        if left == 0:
+        if left == 0 and not goes_on:
             return
         now = (left, len(service.requests))
         if now != before:
@@ -167,7 +175,6 @@ async def _runs(adapter: StorageAdapter, prefix: str) -> list[TaskRun]:
 
 
 async def _rows(adapter: StorageAdapter, prefix: str) -> dict[str, list[StackRun]]:
-    """What is below each run."""
-    return {
-        run.id: list(await adapter.query_stack_runs({"task_run_id": run.id})) for run in await _runs(adapter, prefix)
-    }
+    """What is below each run, without what a retry has laid aside."""
+    found = {run.id: await adapter.query_stack_runs({"task_run_id": run.id}) for run in await _runs(adapter, prefix)}
+    return {run: [row for row in rows if not is_undone(row)] for run, rows in found.items()}

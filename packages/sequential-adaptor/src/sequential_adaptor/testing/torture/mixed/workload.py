@@ -1,4 +1,4 @@
-"""Runs that wait, start others, go through a queue, and clean up behind them."""
+"""Runs that wait, start others, go through a queue, fail and go on, and clean up behind them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ CHILDREN: Final = 3
 EVENTS: Final = 5
 LIMIT: Final = 3
 KEYS: Final = 4
-ENTER, WAITING, LATE, CLEAN_UP = 0, 1, 2, 9
+ENTER, WAITING, LATE, REFUSED, FAILED, CLEAN_UP = 0, 1, 2, 3, 8, 9
+"""The numbers of calls; ``REFUSED`` is refused until its run may go on, and ``FAILED`` cleans up when it was."""
 
-KINDS: Final = ("family", "before", "during", "after", "order", "timer", "limited", "scheduled")
+KINDS: Final = (
+    *("family", "before", "during", "after", "order"),
+    *("timer", "limited", "scheduled", "retried", "forked"),
+)
 CALLS: Final = {
     "family": 1 + CHILDREN + 1 + 1,
     "single": 2,
@@ -23,8 +27,11 @@ CALLS: Final = {
     "timer": 4,
     "limited": 3,
     "scheduled": 2,
+    "retried": 3,
+    "forked": 4,
+    "fired": 1,
 }
-"""How many calls a run of each kind makes, if nobody cancels it; the last of them cleans up."""
+"""How many calls a run of each kind makes, if nobody cancels it; the last cleans up, but for what a schedule starts."""
 REQUESTS: Final = 5
 """About as many requests to the service come of one run and its children."""
 
@@ -100,12 +107,35 @@ async def scheduled(input):
     return await ask(input, 0)
 
 
+async def retried(input):
+    first = await ask(input, 0)
+    try:
+        return [first, await ask(input, 3)]
+    except Exception:
+        input["end"] = 8
+        raise
+
+
+async def forked(input):
+    first = await ask(input, 0)
+    input["run"] = await wait_for_event("name")
+    return [first, input["run"], await ask(input, 1)]
+
+
+async def fired(input):
+    await sleep(0.1)
+    return input["nobody"]
+
+
 async def main(input):
     try:
         return await globals()[input["kind"]](input)
     finally:
-        await ask(input, 9)
+        if "run" in input:
+            await ask(input, input.get("end", 9))
 '''
+FIRED: Final[dict[str, Any]] = {"kind": "fired", "nobody": None}
+"""The input of what the schedule starts, which has no name that the service could know it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +158,18 @@ class Plan:
     def input(self, task: str) -> dict[str, Any]:
         """What the run is given."""
         return {"run": self.run, "task": task, "kind": self.kind, "depth": 1, "events": EVENTS}
+
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        """What it is sent, in order."""
+        if self.kind == "order":
+            return [("n", number) for number in range(EVENTS)]
+        return [("name" if self.kind == "forked" else "go", self.run)]
+
+    @property
+    def fork(self) -> str:
+        """The id of its fork, and what that is called by the event which it goes on with."""
+        return f"{self.run}-1"
 
 
 def plans(prefix: str, count: int, seed: int, cancels: float) -> list[Plan]:
