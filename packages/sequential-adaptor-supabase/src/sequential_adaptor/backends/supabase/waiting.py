@@ -110,7 +110,10 @@ class Waiter:
         """Look for news. It goes on where the caller is cancelled, as happens to most waits of a busy worker."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_once())
-        await asyncio.shield(self._looking)
+            self._looking.add_done_callback(_seen)
+        looking = self._looking
+        await asyncio.wait((looking,))
+        looking.result()
 
     async def _look_once(self) -> None:
         loop = asyncio.get_running_loop()
@@ -138,3 +141,9 @@ class Waiter:
             await asyncio.wait((future,), timeout=max(0.0, seconds))
         finally:
             self._waiting.discard(future)
+
+
+def _seen(looking: asyncio.Task[None]) -> None:
+    """Its error is told to those who wait for it, and there may be nobody left."""
+    if not looking.cancelled():
+        looking.exception()

@@ -98,15 +98,12 @@ async def _to_its_end(work: asyncio.Future[T], stop: Callable[[], None]) -> T:
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
-            await asyncio.shield(work)
+            await asyncio.wait((work,))
         except asyncio.CancelledError as error:
-            if work.cancelled():
-                raise
             cancelled = error
             stop()
-        except Exception:  # it is raised below, unless this was cancelled
-            break
-    if cancelled is not None:
-        work.exception()
-        raise cancelled
-    return work.result()
+    if cancelled is None:
+        return work.result()
+    if not work.cancelled():
+        work.exception()  # it was looked at: nobody is told that it was not
+    raise cancelled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from threading import local
 from typing import Any
@@ -62,14 +63,15 @@ def _inflate(packed: bytes, length: int) -> bytes:
 def _zstd() -> tuple[Callable[[], Compress], Callable[[bytes, int], bytes]]:
     """A maker of compressors, and what unpacks: of the standard library (3.14), else of ``zstandard``."""
     if sys.version_info >= (3, 14):
-        from compression import zstd
+        with suppress(ImportError):  # it is an optional part of Python
+            from compression import zstd
 
-        return _standard(zstd)
+            return _standard(zstd)
     try:
         import zstandard
     except ImportError as error:
         raise ConfigurationError(
-            'what is stored is packed with zstd, which is not installed: pip install "sequential-adaptor[container]"'
+            "what is stored is packed with zstd, which is not installed: pip install zstandard"
         ) from error
     return _third_party(zstandard)
 
