@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from sequential_adaptor.runners.base import Suspended
@@ -20,9 +19,7 @@ from sequential_adaptor.runners.container.scripts import read_script
 
 PACKAGES = "setuptools wheel pytest attrs click idna packaging six"
 INHERITED = [name for name in os.environ if name.startswith(("PIP_", "SSL_CERT_", "REQUESTS_CA_"))]
-PYTHON = (
-    sys.executable if find_spec("pip") else str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
-)
+PYTHON = sys.executable
 SCRIPT = f"""
 # %% packages
 {PYTHON} -m pip install --quiet --target site --no-compile {PACKAGES}
