@@ -173,7 +173,11 @@ def _reachable(bin: Path, place: Path) -> Path:
         subprocess.run([str(bin / "postgres"), "--version"], capture_output=True, check=True, cwd=place, **servant())
         return bin
     except PermissionError:
-        copy = place / "install"
-        shutil.copytree(bin.parent, copy, symlinks=True)
-        os.chmod(copy, 0o755)
-        return copy / bin.name
+        package = bin.parents[1]
+        copy = place / "install" / package.name
+        shutil.copytree(bin.parent, copy / bin.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps what its programs are linked to
+        shutil.copytree(libraries, copy.with_name(libraries.name))
+        for made in (copy.parent, copy):
+            os.chmod(made, 0o755)
+        return copy / bin.parent.name / bin.name
