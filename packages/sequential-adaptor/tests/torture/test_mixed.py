@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sequential_adaptor.engine.rules import RETRIED
-from sequential_adaptor.records import StackRun, TaskRun, time_to_text
+from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.testing.torture import torture_mixed
 from sequential_adaptor.testing.torture.checking import Lease
 from sequential_adaptor.testing.torture.mixed.checking import Evidence, check
@@ -19,7 +19,6 @@ from sequential_adaptor.testing.torture.mixed.workload import (
     CLEAN_UP,
     ENTER,
     EVENTS,
-    FIRED,
     REFUSED,
     Plan,
     plans,
@@ -27,7 +26,6 @@ from sequential_adaptor.testing.torture.mixed.workload import (
 from sequential_adaptor.testing.torture.service import Request
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-TICK = StackRun(id="tick.1", task_run_id="tick", sequence=1, operation="timer", status="completed")
 
 
 @pytest.mark.slow
@@ -54,7 +52,7 @@ def test_a_seed_decides_who_is_cancelled_and_when() -> None:
     """The same seed makes the same plans; another one others; and there is one of every kind."""
     assert plans("a", 80, 1, 0.2) == plans("a", 80, 1, 0.2) != plans("a", 80, 2, 0.2)
     found = plans("a", 80, 1, 0.2)
-    assert {plan.kind for plan in found} | {"single", "fired"} == set(CALLS)
+    assert {plan.kind for plan in found} | {"single"} == set(CALLS)
     assert {plan.cancel for plan in found} == {None, "soft", "force"}
 
 
@@ -95,19 +93,6 @@ def a_run(number: int, kind: str, begin: float, result: Any, **fields: Any) -> d
     return {"plan": plan, "run": run, "rows": rows, "requests": requests, "lease": lease}
 
 
-def a_firing(second: int) -> TaskRun:
-    """A run that the schedule has started."""
-    time = NOW + timedelta(seconds=second)
-    return TaskRun(
-        id=f"tick-{second}",
-        task_identifier="mixed",
-        status="completed",
-        input=FIRED,
-        metadata={"schedule": "tick", "time": time_to_text(time)},
-        ended_at=NOW,
-    )
-
-
 def a_fork(original: dict[str, Any]) -> dict[str, Any]:
     """The fork of a run, and the requests that are its own."""
     plan, rows = original["plan"], original["rows"]
@@ -124,7 +109,7 @@ def a_fork(original: dict[str, Any]) -> dict[str, Any]:
 
 def evidence() -> dict[str, Any]:
     """Four runs of the queue, one after the other two at a time; one that waited for an event, one for several; one
-    that was retried; one that was forked, and its fork; and two firings of the schedule."""
+    that was retried; one that was forked, and its fork; and two times of the schedule."""
     runs = [a_run(n, "limited", 100.0 + 10 * (n // 2), lambda id, given: given[:2]) for n in range(4)]
     runs.append(a_run(4, "before", 100.0, lambda id, given: id))
     runs.append(a_run(5, "order", 100.0, lambda id, given: list(range(EVENTS))))
@@ -135,19 +120,19 @@ def evidence() -> dict[str, Any]:
     for request in (one for one in retried["requests"] if one.asked["n"] == 1):
         request.asked["n"] = REFUSED
     runs.append(forked := a_run(7, "forked", 100.0, lambda id, given: [given[0], id, given[1]]))
-    plans, firings = [one["plan"] for one in runs], [a_firing(0), a_firing(1)]
+    plans = [one["plan"] for one in runs]
     runs.append(a_fork(forked))
     return {
         "plans": plans,
-        "runs": {run.id: run for run in (*(one["run"] for one in runs), *firings)},
-        "rows": {one["run"].id: one["rows"] for one in runs} | {run.id: [TICK] for run in firings},
+        "runs": {one["run"].id: one["run"] for one in runs},
+        "rows": {one["run"].id: one["rows"] for one in runs},
         "requests": [request for one in runs for request in one["requests"]],
         "leases": [one["lease"] for one in runs],
         "completions": [(one["run"].id, "commit") for one in runs],
         "starts": {},
         "cancelled": set(),
         "forks": {"mixed-7-1"},
-        "times": [NOW, NOW + timedelta(seconds=1)],
+        "ticks": {"tick-1": "pruned", "tick-2": "completed"},
     }
 
 
@@ -198,8 +183,9 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "not retried": ("wrong", change_run("mixed-6", status="failed", error={"type": "E", "message": "m"})),
     "retried twice": ("twice", lambda given: given["rows"]["mixed-6"].append(given["rows"]["mixed-6"][-1])),
     "no fork": ("lost", lambda given: given["runs"].pop("mixed-7-1")),
-    "a time without a run": ("lost", lambda given: given["runs"].pop("tick-0")),
-    "a time with two runs": ("twice", lambda given: given["runs"].update({"tick-2": given["runs"]["tick-1"]})),
+    "a time without a run": ("lost", lambda given: given["ticks"].update({"tick-1": None})),
+    "a time whose run goes on": ("stuck", lambda given: given["ticks"].update({"tick-1": "suspended"})),
+    "a time whose run failed": ("wrong", lambda given: given["ticks"].update({"tick-1": "failed"})),
     "before its time": ("wrong", lambda given: given["starts"].update({"mixed-0": 102.0})),
     "a call too many": ("twice", lambda given: given["rows"]["mixed-0"].append(given["rows"]["mixed-0"][1])),
     "two completions": ("twice", lambda given: given["completions"].append(("mixed-0", "another"))),

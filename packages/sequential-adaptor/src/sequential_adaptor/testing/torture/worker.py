@@ -10,22 +10,38 @@ import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
 from functools import wraps
 from typing import Any, NoReturn
 
 from sequential_adaptor.engine import Worker
+from sequential_adaptor.engine.retention.policy import Retention
 from sequential_adaptor.records import TaskRun
 from sequential_adaptor.registry import create_adapter
 from sequential_adaptor.services import ServiceClient
 from sequential_adaptor.storage import Change, Claim, StorageAdapter, Update
 
+_KEEP = timedelta(seconds=2)
+
 
 def work(
-    *, storage: str | None, name: str, diary: str, url: str, concurrency: int, lease: float, fuse: int | None
+    *,
+    storage: str | None,
+    name: str,
+    diary: str,
+    url: str,
+    concurrency: int,
+    lease: float,
+    fuse: int | None,
+    forget: str | None = None,
 ) -> NoReturn:
-    """Be a worker, for ever; never returns into the process that was forked."""
+    """Be a worker, for ever; never returns into the process that was forked.
+
+    ``forget`` is a task whose runs are forgotten when they have completed.
+    """
+    retention = None if forget is None else Retention(_KEEP, ("completed",), forget)
     try:
-        asyncio.run(_work(storage, name, diary, url, concurrency, lease, fuse))
+        asyncio.run(_work(storage, name, diary, url, fuse, concurrency=concurrency, lease=lease, retention=retention))
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -33,13 +49,11 @@ def work(
     os._exit(0)
 
 
-async def _work(
-    storage: str | None, name: str, diary: str, url: str, concurrency: int, lease: float, fuse: int | None
-) -> None:
+async def _work(storage: str | None, name: str, diary: str, url: str, fuse: int | None, **options: Any) -> None:
     adapter = await create_adapter(storage)
     watch(adapter, Diary(diary), Fuse(fuse))
     async with ServiceClient(url, auth_token=name) as services:
-        await Worker(adapter, concurrency=concurrency, lease=lease, services=services, name=name).run()
+        await Worker(adapter, services=services, name=name, **options).run()
     await adapter.close()
 
 

@@ -1,5 +1,5 @@
-"""Everything that long-lived runs do, at once: children, events, cancels, retries, forks, timers, limits, start times
-and a schedule; and workers that are killed meanwhile."""
+"""Everything that long-lived runs do, at once: children, events, cancels, retries, forks, timers, limits, start times,
+a schedule, retention; and workers that are killed meanwhile."""
 
 from sequential_adaptor.testing.torture.mixed.running import torture_mixed
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sequential_adaptor import values
 from sequential_adaptor.engine.rules import RETRIED
 from sequential_adaptor.lifecycles import TASK_RUN
-from sequential_adaptor.records import StackRun, TaskRun, time_to_text
+from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.testing.torture.checking import Evidence as RequestEvidence
 from sequential_adaptor.testing.torture.checking import Lease
 from sequential_adaptor.testing.torture.checking import check as check_requests
@@ -21,8 +20,8 @@ from sequential_adaptor.testing.torture.mixed.workload import (
     ENTER,
     EVENTS,
     FAILED,
-    FIRED,
     LIMIT,
+    PRUNED,
     REFUSED,
     Plan,
 )
@@ -40,7 +39,8 @@ class Evidence:
     - ``runs`` has the children too, and ``rows`` what is below them, without what a retry has laid aside.
     - ``starts`` are the times before which runs were not to start, by this machine's clock (seconds since the epoch).
     - ``cancelled`` are the runs that somebody asked to end, ``forks`` those that somebody made of others.
-    - ``times`` are those at which the schedule was to start a run, by the store's clock.
+    - ``ticks`` are the times at which the schedule was to start a run, each with what has become of that: its status,
+      ``pruned``, or ``None`` where there is none.
     """
 
     plans: Sequence[Plan]
@@ -52,7 +52,7 @@ class Evidence:
     starts: Mapping[str, float]
     cancelled: Collection[str]
     forks: Collection[str]
-    times: Sequence[datetime]
+    ticks: Mapping[str, str | None]
     by_call: dict[tuple[str, int], list[Request]] = field(default_factory=lambda: defaultdict(list))
     by_label: dict[str, TaskRun] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Evidence:
 
 def label(run: TaskRun) -> str:
     """What the service knows a run by; a fork has its original's input, and was told another name."""
-    if isinstance(run.input, dict) and run.input["kind"] not in ("forked", "fired"):
+    if isinstance(run.input, dict) and run.input["kind"] != "forked":
         return str(run.input["run"])
     return run.id
 
@@ -81,7 +81,7 @@ def label(run: TaskRun) -> str:
 def check(evidence: Evidence) -> list[Finding]:
     """Everything that is not as it should be."""
     checks = (
-        *(_unended, _fired_otherwise, _recorded_twice, _wrong_end),
+        *(_unended, _ticked_otherwise, _recorded_twice, _wrong_end),
         *(_wrong_result, _not_cleaned_up, _over_a_limit, _too_soon),
     )
     requests = RequestEvidence((), {}, {}, evidence.requests, evidence.leases, evidence.completions)
@@ -113,14 +113,15 @@ def _detached(evidence: Evidence, run: TaskRun) -> list[StackRun]:
     return [row for row in rows if (row.options or {}).get("detached") and row.status == "completed"]
 
 
-def _fired_otherwise(evidence: Evidence) -> Iterator[Finding]:
-    """The schedule has started one run at each of its times."""
-    fired = Counter(str((run.metadata or {}).get("time")) for run in evidence.runs.values() if _kind(run) == "fired")
-    wanted = {time_to_text(time) for time in evidence.times}
-    for time in sorted(wanted - fired.keys()):
-        yield Finding("lost", time, "the schedule has started no run at this time")
-    for time in sorted(time for time, count in fired.items() if count > 1):
-        yield Finding("twice", time, f"the schedule has started {fired[time]} runs at this time")
+def _ticked_otherwise(evidence: Evidence) -> Iterator[Finding]:
+    """The schedule has started a run at each of its times, which was kept until it had completed."""
+    for run, status in evidence.ticks.items():
+        if status is None:
+            yield Finding("lost", run, "the schedule has not started it")
+        elif status in TASK_RUN.open:
+            yield Finding("stuck", run, f"the schedule has started it, and it is {status}")
+        elif status not in ("completed", PRUNED):
+            yield Finding("wrong", run, f"the schedule has started it, and it {status}")
 
 
 def _recorded_twice(evidence: Evidence) -> Iterator[Finding]:
@@ -179,8 +180,6 @@ def _is_right(evidence: Evidence, run: TaskRun) -> bool:
         if len(result) != 3 or result[1] != name:
             return False
         return evidence.was_answered(original, ENTER, result[0]) and evidence.was_answered(name, 1, result[2])
-    if kind == "fired":
-        return result is FIRED["nobody"]
     if kind in ("before", "during", "after"):
         return bool(result == name)
     if kind == "order":
@@ -201,7 +200,7 @@ def _not_cleaned_up(evidence: Evidence) -> Iterator[Finding]:
     for run in evidence.runs.values():
         forced = isinstance(run.error, dict) and run.error.get("message") == "cancelled by force"
         calls = [row for row in evidence.rows[run.id] if row.sequence is not None]
-        if forced or run.status not in TASK_RUN.ended or not calls or _kind(run) == "fired":
+        if forced or run.status not in TASK_RUN.ended or not calls:
             continue
         cleaned = [row for row in calls if isinstance(row.input, dict) and row.input.get("n") in (FAILED, CLEAN_UP)]
         done = [row for row in cleaned if row.status == "completed"]

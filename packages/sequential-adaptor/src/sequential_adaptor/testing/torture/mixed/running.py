@@ -29,7 +29,7 @@ from sequential_adaptor.testing.torture.killing import Killer
 from sequential_adaptor.testing.torture.mixed.checking import Evidence, check
 from sequential_adaptor.testing.torture.mixed.outsider import Outsider
 from sequential_adaptor.testing.torture.mixed.ticking import Ticking
-from sequential_adaptor.testing.torture.mixed.workload import CODE, FIRED, LIMIT, REQUESTS, Plan, plans
+from sequential_adaptor.testing.torture.mixed.workload import CODE, LIMIT, REQUESTS, Plan, plans
 from sequential_adaptor.testing.torture.report import Report
 from sequential_adaptor.testing.torture.service import Manners, Service
 
@@ -60,7 +60,7 @@ async def torture_mixed(
     for an event that was sent before, comes meanwhile, or comes when the wait has timed out; take several in order;
     sleep; go through a queue with a limit and keys; have a start time; fail, and are retried; complete, and are forked.
     All of them clean up in ``finally``. A share of ``cancels`` is cancelled at some moment, a third of these by force.
-    Beside them a schedule fires each second. The other options are those of
+    Beside them a schedule fires each second, and what it has started is soon forgotten. The other options are those of
     :func:`~sequential_adaptor.testing.torture.torture`.
     """
     if not hasattr(os, "fork"):
@@ -77,18 +77,18 @@ async def torture_mixed(
         service.start()
         stack.callback(service.stop)
         ahead = (await engine.adapter.now()).timestamp() - time.time()
-        options = {"url": service.url, "concurrency": concurrency, "lease": lease}
+        ticking = Ticking(engine, prefix)
+        options = {"url": service.url, "concurrency": concurrency, "lease": lease, "forget": ticking.task}
         crew = Crew(folder, storages, options, random.Random(f"crew:{seed}"))
         killer = Killer(seed, kills, expected, crew.kill)
         service.on_request = killer.on_request
         outsider = Outsider(engine, planned, service)
-        ticking = Ticking(engine, prefix, prefix)
         async with crew.working(workers, killer):
             starts = await _submit(engine, prefix, planned)
             await ticking.begin()
             async with outsider.acting():
                 await _ended(engine.adapter, prefix, outsider, service, killer, crew, patience, progress)
-            times = await ticking.end(patience)
+            ticks = await ticking.end(patience)
         evidence = Evidence(
             plans=planned,
             runs={run.id: run for run in await _runs(engine.adapter, prefix)},
@@ -99,7 +99,7 @@ async def torture_mixed(
             starts={run: at - ahead for run, at in starts.items()},
             cancelled=outsider.cancelled,
             forks=outsider.forks,
-            times=times,
+            ticks=ticks,
         )
     display = " and ".join(find_storage(one).display for one in storages)
     seconds = time.monotonic() - started
@@ -153,11 +153,11 @@ async def _ended(
     patience: float,
     progress: Progress | None,
 ) -> None:
-    """Return when every run has ended that no schedule starts, or when nothing has moved for too long."""
+    """Return when every run has ended, or when nothing has moved for too long."""
     moved, before = time.monotonic(), (-1, -1)
     while time.monotonic() - moved < patience:
         crew.check()
-        runs = [run for run in await _runs(adapter, prefix) if run.input != FIRED]
+        runs = await _runs(adapter, prefix)
         goes_on = await outsider.see_to(runs)
         left = sum(run.status in TASK_RUN.open for run in runs)
         if progress is not None:

@@ -29,9 +29,10 @@ CALLS: Final = {
     "scheduled": 2,
     "retried": 3,
     "forked": 4,
-    "fired": 1,
 }
-"""How many calls a run of each kind makes, if nobody cancels it; the last cleans up, but for what a schedule starts."""
+"""How many calls a run of each kind makes, if nobody cancels it; the last of them cleans up."""
+PRUNED: Final = "pruned"
+"""What has become of a run that retention has forgotten."""
 REQUESTS: Final = 5
 """About as many requests to the service come of one run and its children."""
 
@@ -122,20 +123,12 @@ async def forked(input):
     return [first, input["run"], await ask(input, 1)]
 
 
-async def fired(input):
-    await sleep(0.1)
-    return input["nobody"]
-
-
 async def main(input):
     try:
         return await globals()[input["kind"]](input)
     finally:
-        if "run" in input:
-            await ask(input, input.get("end", 9))
+        await ask(input, input.get("end", 9))
 '''
-FIRED: Final[dict[str, Any]] = {"kind": "fired", "nobody": None}
-"""The input of what the schedule starts, which has no name that the service could know it by."""
 
 
 @dataclass(frozen=True, slots=True)
