@@ -157,6 +157,8 @@ class TaskExecutor(StopAndGo):
             await bench.commit((Wake(id),))
             if not await dispatcher.see_to([id]):
                 frame = await self._frame(bench, id)
+                if frame.status in STACK_RUN.ended:  # a moment ago, by somebody else
+                    return
                 raise TaskBusy(id, frame.worker, frame.lease_expires_at)
 
     async def _suspended(self, bench: Workbench, run: TaskRun) -> Suspended:
@@ -173,7 +175,10 @@ class TaskExecutor(StopAndGo):
 
     async def _give(self, bench: Workbench, run: TaskRun, frame_id: str, payload: JSON | CallResults) -> None:
         """Record the outcomes that were brought along, for calls that have none yet."""
-        waiting = await _waiting(bench, await self._frame(bench, frame_id))
+        frame = await self._frame(bench, frame_id)
+        if frame.lease_expires_at is not None and frame.lease_expires_at > bench.clock.now():
+            raise TaskBusy(frame_id, frame.worker, frame.lease_expires_at)
+        waiting = await _waiting(bench, frame)
         for call, outcome in _matched(run, waiting, payload):
             after = rules.call_ended(call, outcome, bench.clock.now())
             with contextlib.suppress(Conflict):  # it has an outcome by now, which stands
@@ -181,7 +186,8 @@ class TaskExecutor(StopAndGo):
 
     async def _reread(self, bench: Workbench, id: str) -> TaskRun:
         run = await bench.store.get_task_run(id)
-        assert run is not None  # runs are never deleted while they run
+        if run is None:
+            raise RecordNotFound("TaskRun", id)
         return run
 
 

@@ -11,7 +11,7 @@ from sequential_adaptor.engine import children, rules
 from sequential_adaptor.engine.holding.in_place import InPlace
 from sequential_adaptor.engine.holding.moving import CHANGES_A_COMMIT, MovingTask
 from sequential_adaptor.engine.holding.workbench import Workbench
-from sequential_adaptor.errors import ClaimLost, Conflict
+from sequential_adaptor.errors import ClaimLost, Conflict, RecordExists, RecordNotFound
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun
 from sequential_adaptor.runners.base import Call, Ending
 from sequential_adaptor.storage.changes import Claim
@@ -48,6 +48,7 @@ class Holder:
         self._stirred = asyncio.Event()
         self._calls = InPlace(bench, self._stirred, hands_over=manner.hand_out != "none", covered=self._covered)
         self._task = MovingTask(bench, function, self._calls, self._hands_out, is_new=is_new)
+        self._extended: Claim | None = None
         self._reread = False
         self._leaving = False
         self._idle_since: datetime | None = None
@@ -58,9 +59,9 @@ class Holder:
         return self._task.is_open and claim.token == self._task.ledger.claim.token + 1
 
     def extended(self, claim: Claim) -> None:
-        """A heartbeat went through; a wake-up that it brings to light is looked into."""
-        self._task.ledger.claim = claim
-        self.woken(claim.stack_run.wakes)
+        """A heartbeat went through; a wake-up that it brings to light is looked into, when the task has been read."""
+        self._extended = claim
+        self._heed()
 
     def woken(self, wakes: int) -> None:
         """The frame has been woken so often by now; more often than this holder knows is news."""
@@ -88,6 +89,7 @@ class Holder:
                 self._reread = True
             else:
                 await self._task.open(claim, run)
+                self._heed()
             return await self._go_on()
         except ClaimLost:
             await self.close()
@@ -101,15 +103,31 @@ class Holder:
 
     # ---- going on
 
+    def _heed(self) -> None:
+        claim = self._extended
+        if claim is not None and self._task.is_open and claim.token == self._task.ledger.claim.token:
+            self._task.ledger.claim = claim
+            self.woken(claim.stack_run.wakes)
+
     async def _go_on(self) -> Left:
+        refused = ""
         while True:
             try:
                 left = await self._one_round()
             except Conflict:  # somebody was quicker with a record of this commit: what is stored decides
-                await self._task.open_again(*await self._stored())
-                continue
-            if left is not None:
-                return left
+                await self._open_again()
+            except (RecordExists, RecordNotFound) as error:  # the same, with a record of others; unless it was no race
+                if error.id == refused or self._is_ours(error.id):
+                    raise
+                refused = error.id
+                await self._open_again()
+            else:
+                if left is not None:
+                    return left
+
+    async def _open_again(self) -> None:
+        await self._task.open_again(*await self._stored())
+        self._heed()
 
     async def _one_round(self) -> Left | None:
         task = self._task
@@ -154,7 +172,7 @@ class Holder:
         """The frame is read first: whatever arrives later counts as a wake-up that is not known here."""
         self._reread = False
         _, frame = await self._stored()
-        self._task.ledger.arrive(frame.wakes, await self._bench.arrivals(frame))
+        self._task.arrive(frame.wakes, await self._bench.arrivals(frame))
 
     def _postpone(self) -> None:
         if not self._calls.postponed:
@@ -245,6 +263,10 @@ class Holder:
             return False
         return self._manner.hand_out == "all" or self._bench.hands.free <= unsent
 
+    def _is_ours(self, id: str) -> bool:
+        frame = self._task.ledger.frame
+        return id in (frame.id, frame.task_run_id) or id.startswith(f"{frame.id}.")
+
     def _covered(self) -> bool:
         return self._bench.clock.now() < self._task.ledger.claim.expires_at
 
@@ -252,6 +274,6 @@ class Holder:
         ledger = self._task.ledger
         run = await self._bench.store.get_task_run(ledger.run.id)
         frame = await self._bench.store.get_stack_run(ledger.frame.id)
-        assert run is not None  # neither is deleted while it is held
-        assert frame is not None
+        if run is None or frame is None:  # somebody has deleted the run, and the claim with it
+            raise ClaimLost(ledger.frame.id, ledger.claim.token)
         return run, frame

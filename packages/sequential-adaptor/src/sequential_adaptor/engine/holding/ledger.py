@@ -114,6 +114,11 @@ class Ledger:
         """Changes to other records that belong into the same commit."""
         self.changes.extend(changes)
 
+    def begins(self, run_id: str) -> TaskRun | None:
+        """The run of that id that is to be created."""
+        created = (change.record for change in self.changes if isinstance(change, Create))
+        return next((record for record in created if isinstance(record, TaskRun) and record.id == run_id), None)
+
     def withdraw(self, run_id: str) -> bool:
         """Forget a run that is to be created; ``False`` where it is not among the changes."""
         kept = [change for change in self.changes if not (isinstance(change, Create) and change.record.id == run_id)]

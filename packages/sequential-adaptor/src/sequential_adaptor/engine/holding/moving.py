@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sequential_adaptor.engine import children, rules
@@ -109,6 +109,14 @@ class MovingTask:
         now = self._time_of_turn()
         self.ledger.took(happening, turn, now)
         await self._note(turn, now)
+
+    def arrive(self, wakes: int, rows: Sequence[StackRun]) -> None:
+        """What others have stored by the time the frame had been woken so often. An outcome that is stored stands:
+        nobody waits for our own of the same call."""
+        self.ledger.arrive(wakes, rows)
+        for row in rows:
+            if row.sequence is not None:
+                self._calls.give_up(row.sequence)
 
     def next_happening(self) -> StackRun | None:
         """What happened first: an outcome of ours, one that arrived, or a timer that is due."""

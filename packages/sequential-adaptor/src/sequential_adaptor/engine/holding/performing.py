@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,10 @@ class Performer:
             values.check(outcome.result)
         except InvalidValue as error:
             return not_storable(record.operation, error)
+        except asyncio.CancelledError as error:
+            if _is_given_up():
+                raise
+            return failed(RuntimeError(f"{record.operation} was cancelled from within: {error!r}"))
         except Exception as error:  # whatever the other side does ends up inside the task, at the line of the call
             return failed(error)
         return outcome
@@ -111,6 +116,12 @@ class Performer:
 
     async def _secret(self, name: str) -> JSON:
         return await self._store.get_keystore(name)
+
+
+def _is_given_up() -> bool:
+    """Whether it is we who cancel the call, and not something that its own code awaits."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def service_and_method(operation: str) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _PAGE = 10_000
 _ENDED = sorted(STACK_RUN.ended)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_PATIENCE = 30.0
+"""Seconds for which a commit that no claim bounds is sent to a store that is away."""
 
 
 class Hands:
@@ -72,7 +76,7 @@ class Workbench:
 
     async def commit(self, changes: Sequence[Change], *claims: Claim) -> None:
         """Commit. A reply that is lost, or a store that is away, is answered by the same commit once more, while claims
-        last.
+        last; half a minute where there are none.
         """
         if submitted := self.unstored.changes(claims):
             await self._commit_first(submitted, changes, *claims)
@@ -112,11 +116,12 @@ class Workbench:
     async def _write(self, changes: Sequence[Change], held: Sequence[Claim], claims: Sequence[Claim]) -> None:
         id = ids.new_id()
         pause = _FIRST_PAUSE
+        deadline = math.inf if claims else time.monotonic() + _PATIENCE
         while True:
             try:
                 return await self.store.commit(changes, claims=held, id=id)
             except StorageUnavailable:
-                if any(claim.expires_at <= self.clock.now() for claim in claims):
+                if time.monotonic() > deadline or any(claim.expires_at <= self.clock.now() for claim in claims):
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)

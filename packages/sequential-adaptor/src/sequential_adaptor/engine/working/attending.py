@@ -76,8 +76,7 @@ class Attendant:
         if frame.options is not None and not await self._porter.lets_pass(claim):
             return
         run = new or await self._bench.store.get_task_run(frame.task_run_id)
-        assert run is not None  # a frame is created in the commit that creates its run
-        if run.ended_at is not None:  # the claim came so late that it had run out, and others have ended the run
+        if run is None or run.ended_at is not None:  # somebody has deleted it, or ended it when this claim had run out
             raise ClaimLost(frame.id, claim.token)
         holder = await self._holder(claim, run, is_new=new is not None)
         if holder is None:

@@ -152,9 +152,10 @@ class Dispatcher:
         return bool(claims)
 
     async def _claims_of(self, limit: int, ids: Collection[str] | None) -> list[Claim]:
+        asked = self._bench.clock.asked()
         claims = await self._bench.store.claim_stack_runs(self._worker, limit=limit, lease=self._lease, ids=ids)
         if claims:
-            self._bench.clock.set(claims[0].expires_at - timedelta(seconds=self._lease))
+            self._bench.clock.set(claims[0].expires_at - timedelta(seconds=self._lease), asked)
             if telemetry.active is not None:
                 telemetry.active.claimed(claims, self._bench.clock.now())
         return claims

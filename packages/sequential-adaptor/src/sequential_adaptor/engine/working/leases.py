@@ -61,13 +61,16 @@ class Leases:
                     await self._extend()
                 except StorageError as error:
                     logger.warning("leases could not be extended: %s", error)
+                except Exception:  # whatever went wrong with one of them, the others are to be kept
+                    logger.exception("leases could not be extended")
 
     async def _extend(self) -> None:
         before = {id: held.claim for id, held in self._held.items() if id not in self._bench.unstored}
+        asked = self._bench.clock.asked()
         after = await self._bench.store.heartbeat(list(before.values()), lease=self._lease)
         kept = {claim.stack_run.id: claim for claim in after}
         if after:
-            self._bench.clock.set(after[0].expires_at - timedelta(seconds=self._lease))
+            self._bench.clock.set(after[0].expires_at - timedelta(seconds=self._lease), asked)
         for id, claim in before.items():
             held = self._held.get(id)
             if held is None or held.claim is not claim:

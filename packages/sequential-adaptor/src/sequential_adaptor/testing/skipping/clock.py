@@ -97,7 +97,7 @@ class SkippingClock(StoreClock):
     def now(self) -> datetime:
         return self._time.now()
 
-    def set(self, now: datetime) -> None:
+    def set(self, now: datetime, asked: float) -> None:
         """There is nothing that could drift."""
 
     async def sleep(self, seconds: float) -> None:
