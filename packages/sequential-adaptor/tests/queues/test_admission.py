@@ -146,6 +146,15 @@ def test_time_alone_lets_everybody_in_where_only_a_rate_holds_them_up() -> None:
     assert [(time - START) // timedelta(minutes=1) for time, _ in model.admissions] == [0] * 3 + [1] * 3 + [2] * 3 + [3]
 
 
+def test_a_clock_that_is_put_back_holds_a_rate_up_for_a_period_at_most() -> None:
+    rate = Rate(2, timedelta(minutes=1))
+    memory = Memory().remembering(rate, 2, START + timedelta(hours=1))
+    decision = decide(QueueSettings(rate=rate), memory, (), (), [Ticket("1", 0)], START)
+    assert (decision.admitted, decision.next_look) == ((), START + rate.period)
+    later = START + rate.period
+    assert decide(QueueSettings(rate=rate), decision.memory, (), (), [Ticket("1", 0)], later).admitted
+
+
 def test_a_queue_without_limits_admits_no_more_than_workers_take_up() -> None:
     """Ten thousand runs of one queue do not stand before a run of another."""
     model = Model(QueueSettings())

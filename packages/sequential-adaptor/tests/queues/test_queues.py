@@ -322,6 +322,16 @@ async def test_what_cannot_be_asked_for_is_refused_and_stores_nothing(
     assert await engine.adapter.get_task_run("lost") is None
 
 
+@pytest.mark.parametrize("queue", ["male", "own"])
+async def test_a_run_with_a_start_time_needs_its_queue_too(engine: Engine, queue: str) -> None:
+    await engine.publish("mine", "async def main(input):\n    return input\n", limit=1, queue="own")
+    await engine.delete_queue("own")
+    tomorrow = await engine.adapter.now() + timedelta(days=1)
+    with pytest.raises(QueueNotFound, match=f"no queue '{queue}'"):
+        await engine.submit("mine", 1, id="lost", queue=None if queue == "own" else queue, at=tomorrow)
+    assert await engine.adapter.get_task_run("lost") is None
+
+
 async def test_a_queue_with_runs_is_not_deleted(engine: Engine) -> None:
     await engine.set_queue("mail", paused=True)
     handle = await engine.submit("work", 1, queue="mail")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from sequential_adaptor import ids, telemetry
 from sequential_adaptor.engine import rules
+from sequential_adaptor.engine.rules import lanes
 from sequential_adaptor.errors import Conflict, RecordExists, RecordNotFound
 from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
 from sequential_adaptor.records import StackRun, TaskRun
@@ -31,6 +32,18 @@ async def ask_to_end(store: StorageAdapter, commit: Commit, run_id: str, now: da
                 await commit(rules.cancel_asked_again(asked, now))
 
 
+async def commit_ends(commit: Commit, changes: Sequence[Change]) -> None:
+    """Commit the ends of runs. They do not need their queues: one that is there no more is not told."""
+    while True:
+        try:
+            return await commit(tuple(changes))
+        except RecordNotFound as missing:
+            without = lanes.ended_without(missing.id, changes)
+            if without is None:
+                raise
+            changes = without
+
+
 async def cancel_at_once(store: StorageAdapter, run_id: str) -> None:
     """End a run and its children in one commit, and tell the parent that waits for it; one that has ended stays.
 
@@ -46,7 +59,7 @@ async def cancel_at_once(store: StorageAdapter, run_id: str) -> None:
                 return
             if run.status not in TASK_RUN.ended:
                 changes += await _news_for_parent(store, run)
-            await store.commit(changes, id=ids.new_id())
+            await commit_ends(lambda ends: store.commit(ends, id=ids.new_id()), changes)
         except Conflict:
             continue  # it has moved meanwhile
         if telemetry.active is not None:
@@ -65,9 +78,9 @@ async def _end_of_tree(store: StorageAdapter, run: TaskRun) -> list[Change]:
             changes += await _end_of_tree(store, child)
     if run.status in TASK_RUN.ended:
         return [*changes, *rules.left_open(calls, now)]
-    frame = next((row for row in open_rows if row.id == run.id), None)
-    if frame is None:  # the run has ended since it was read
-        raise Conflict(StackRun.__name__, run.id, "status", "open", "ended")
+    frame = next((row for row in rows if row.id == run.id), None)
+    if frame is not None and frame.status in STACK_RUN.ended:  # and so has the run, since it was read
+        raise Conflict(StackRun.__name__, run.id, "status", "open", frame.status)
     return [*changes, *rules.cancelled_at_once(run, frame, calls, now)]
 
 

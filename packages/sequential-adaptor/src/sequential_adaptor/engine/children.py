@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sequential_adaptor import values
 from sequential_adaptor.engine import rules
-from sequential_adaptor.engine.cancelling import ask_to_end
+from sequential_adaptor.engine.cancelling import ask_to_end, commit_ends
 from sequential_adaptor.engine.endings import endings_of
 from sequential_adaptor.engine.holding.ledger import Ledger
 from sequential_adaptor.engine.holding.workbench import Workbench
@@ -39,7 +39,7 @@ async def start_child(bench: Workbench, ledger: Ledger, call: StackRun) -> Outco
     """
     identifier, child_id = call.operation.removeprefix(rules.CHILD), rules.child_id(call)
     detached = bool((call.options or {}).get("detached"))
-    existing = await bench.store.get_task_run(child_id)
+    existing = ledger.begins(child_id) or await bench.store.get_task_run(child_id)
     if existing is None and (call.options or {}).get("id") is not None:
         try:
             await check_id_is_free(bench.store, child_id)
@@ -67,9 +67,8 @@ async def _place(bench: Workbench, call: StackRun, function: TaskFunction) -> Pl
     """The place of a child in the queue that its call names, else in the function's own."""
     asked = call.options or {}
     place = desk.place_of(function.metadata, asked.get("queue"), asked.get("priority"), asked.get("key"))
-    if place is not None and await bench.store.get_stack_run(place.queue_id) is None:
-        raise await desk.not_found(bench.store, place.queue)
     if place is not None:
+        await desk.check_place(bench.store, place)
         bench.watch(place.queue_id)
     return place
 
@@ -110,7 +109,7 @@ async def commit_end(bench: Workbench, ledger: Ledger, ending: Ending) -> None:
         call = await _parent_call(bench, ledger)
         met = () if call is None else rules.child_ended(call, ledger.run, ending, now)
         try:
-            await bench.commit([*changes, *met], ledger.claim)
+            await commit_ends(lambda ends: bench.commit(ends, ledger.claim), (*changes, *met))
             return endings_of(bench.store).announce(ledger.run)
         except Conflict as conflict:
             if call is None or conflict.id != call.id:

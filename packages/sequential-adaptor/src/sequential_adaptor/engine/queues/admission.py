@@ -65,13 +65,12 @@ class Memory:
         return cls(times, stored["wakes"], timedelta(microseconds=stored["patience"]))
 
     def remembering(self, rate: Rate | None, count: int, now: datetime) -> Self:
-        """The memory after so many admissions."""
+        """The memory after so many admissions. Those of a time to come were now: the clock was put back since."""
         if rate is None:
             return self if not self.admitted else replace(self, admitted=())
-        kept = [one for one in self.admitted if one[0] > now - rate.period]
+        kept = [(min(time, now), many) for time, many in self.admitted if time > now - rate.period]
         if count:
-            at = max(now, kept[-1][0]) if kept else now  # the clock of another worker may be ahead
-            kept.append((at, count))
+            kept.append((now, count))
         if len(kept) > _SLOTS_A_PERIOD:
             kept = _merged(kept, rate.period / _SLOTS_A_PERIOD)
         return replace(self, admitted=tuple(kept))

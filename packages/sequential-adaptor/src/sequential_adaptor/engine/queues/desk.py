@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sequential_adaptor import ids
-from sequential_adaptor.engine.queues import passes
+from sequential_adaptor.engine.queues import passes, places
 from sequential_adaptor.engine.queues.entrance import Entrance
 from sequential_adaptor.engine.queues.settings import Place, QueueSettings, Rate, name_of, queue_id
 from sequential_adaptor.engine.rules import lanes
-from sequential_adaptor.errors import ConfigurationError, Conflict, QueueNotFound, RecordExists
+from sequential_adaptor.errors import ConfigurationError, Conflict, QueueNotFound, RecordExists, RecordNotFound
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage.changes import Create, Update, Wake
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RUNNER: Final = "queue"
 """The runner, and the task, of the runs that queues are: nobody's code, and of no use to those who list runs."""
 MOST_COUNTED: Final = 1_000
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +44,24 @@ class Queue:
 
 async def set_queue(store: StorageAdapter, name: str, changes: Mapping[str, Any]) -> QueueSettings:
     """Make a queue, or change what is named; it holds for whatever is admitted after this returns."""
-    id = queue_id(name)
     wanted = {**changes}
     if isinstance(wanted.get("rate"), tuple):
         wanted["rate"] = rate_of(wanted["rate"])
-    while True:
-        frame = await store.get_stack_run(id)
-        if frame is None:
-            settings = QueueSettings(**wanted)
-            if await _made(store, id, settings):
-                return settings
-            continue
-        settings = replace(_settings(frame, name), **wanted)
-        update = Update(StackRun, id, {"options": {passes.GATE: settings.to_json()}}, {"options": frame.options})
-        try:
-            await store.commit((update, Wake(id)), id=ids.new_id())
-        except Conflict:  # somebody else changes it too
-            continue
-        return settings
+    for _ in range(_TRIES):  # others may make and delete it meanwhile
+        if (settings := await _changed(store, name, wanted)) is not None:
+            return settings
+        new = QueueSettings(**wanted)
+        if await _made(store, queue_id(name), new):
+            return new
+    raise _in_the_way(queue_id(name), name)
+
+
+async def change(store: StorageAdapter, name: str, changes: Mapping[str, Any]) -> QueueSettings:
+    """Change what is named of a queue that there is, or :class:`QueueNotFound`."""
+    settings = await _changed(store, name, changes)
+    if settings is None:
+        raise await not_found(store, name)
+    return settings
 
 
 def rate_of(given: object) -> Rate:
@@ -72,10 +74,7 @@ def rate_of(given: object) -> Rate:
 async def find(store: StorageAdapter, name: str) -> Queue:
     """The queue of that name, or :class:`QueueNotFound`."""
     id = queue_id(name)
-    frame = await store.get_stack_run(id)
-    if frame is None:
-        raise await not_found(store, name)
-    settings = _settings(frame, name)
+    settings = _settings(await _frame(store, name), name)
     seen = await Entrance(store, id).seen()
     waiting = [lanes.lane(id, lanes.waiting(priority)) for priority in seen.priorities]
     rows = await store.query_stack_runs({"parent_stack_run_id": waiting}, limit=MOST_COUNTED)
@@ -84,7 +83,11 @@ async def find(store: StorageAdapter, name: str) -> Queue:
 
 async def find_all(store: StorageAdapter) -> list[Queue]:
     """All queues, by name."""
-    return [await find(store, name) for name in await names(store)]
+    found: list[Queue] = []
+    for name in await names(store):
+        with contextlib.suppress(QueueNotFound):  # it was deleted meanwhile
+            found.append(await find(store, name))
+    return found
 
 
 async def names(store: StorageAdapter) -> list[str]:
@@ -96,6 +99,12 @@ async def names(store: StorageAdapter) -> list[str]:
 async def not_found(store: StorageAdapter, name: str) -> QueueNotFound:
     """The error that says which queues there are."""
     return QueueNotFound(name, await names(store))
+
+
+async def check_place(store: StorageAdapter, place: Place) -> None:
+    """:class:`QueueNotFound` where there is no such queue."""
+    if await store.get_stack_run(place.queue_id) is None:
+        raise await not_found(store, place.queue)
 
 
 async def ahead(store: StorageAdapter, frame: StackRun) -> int | None:
@@ -111,13 +120,16 @@ async def ahead(store: StorageAdapter, frame: StackRun) -> int | None:
 
 async def delete(store: StorageAdapter, name: str) -> None:
     """Forget a queue through which nothing goes any more."""
-    queue = await find(store, name)
-    if queue.on_their_way or queue.waiting:
+    _settings(await _frame(store, name), name)  # any other run of that id stays
+    id = queue_id(name)
+    if inside := await Entrance(store, id).everybody():
+        on_their_way = sum(map(lanes.is_admitted, inside))
         raise ConfigurationError(
-            f"queue {name!r} has {queue.waiting} waiting and {queue.on_their_way} on their way;"
+            f"queue {name!r} has {len(inside) - on_their_way} waiting and {on_their_way} on their way;"
             " let them end, or cancel them, before it is deleted"
         )
-    await store.delete_task_run(queue_id(name))
+    await store.delete_task_run(id)
+    await _let_go(store, id)
 
 
 def place_of(metadata: Any, queue: str | None, priority: int | None, key: str | None) -> Place | None:
@@ -132,11 +144,45 @@ def place_of(metadata: Any, queue: str | None, priority: int | None, key: str | 
     return Place(name, 0 if priority is None else priority, key)
 
 
+async def _frame(store: StorageAdapter, name: str) -> StackRun:
+    frame = await store.get_stack_run(queue_id(name))
+    if frame is None:
+        raise await not_found(store, name)
+    return frame
+
+
+async def _let_go(store: StorageAdapter, id: str) -> None:
+    """Whoever came in the last moment of a queue goes on without it, and nobody who has ended is kept for it.
+
+    Those who wait for their start time are let go then, and those who were admitted need the queue no more.
+    """
+    now = await store.now()
+    inside = await Entrance(store, id).everybody()
+    left = [row for row in inside if not lanes.is_admitted(row) and not lanes.is_later(row)]
+    ended = await store.query_stack_runs({"parent_stack_run_id": lanes.lane(id, lanes.RELEASED)})
+    for change in (*(places.outside(row, now) for row in left), *passes.released(ended)):
+        with contextlib.suppress(Conflict, RecordNotFound):  # it went its own way meanwhile
+            await store.commit((change,), id=ids.new_id())
+
+
+async def _changed(store: StorageAdapter, name: str, changes: Mapping[str, Any]) -> QueueSettings | None:
+    """The settings with these changes, stored; ``None`` where there is no such queue."""
+    id = queue_id(name)
+    while (frame := await store.get_stack_run(id)) is not None:
+        settings = replace(_settings(frame, name), **changes)
+        update = Update(StackRun, id, {"options": {passes.GATE: settings.to_json()}}, {"options": frame.options})
+        with contextlib.suppress(Conflict, RecordNotFound):  # somebody else changes it too, or deletes it
+            await store.commit((update, Wake(id)), id=ids.new_id())
+            return settings
+    return None
+
+
 async def _made(store: StorageAdapter, id: str, settings: QueueSettings) -> bool:
+    """Make a queue; it looks at once whether anybody waits, as one of its name may have been deleted."""
     run = TaskRun(id=id, task_identifier=RUNNER, runner=RUNNER, status="suspended")
     frame = StackRun(id=id, task_run_id=id, status="suspended_waiting_child", options={passes.GATE: settings.to_json()})
     try:
-        await store.commit((Create(run), Create(frame)), id=ids.new_id())
+        await store.commit((Create(run), Create(frame), Wake(id)), id=ids.new_id())
     except RecordExists:
         return False
     return True
@@ -145,5 +191,9 @@ async def _made(store: StorageAdapter, id: str, settings: QueueSettings) -> bool
 def _settings(frame: StackRun, name: str) -> QueueSettings:
     found = frame.options.get(passes.GATE) if isinstance(frame.options, dict) else None
     if found is None:
-        raise ConfigurationError(f"run {frame.id} is in the way of a queue {name!r}; give the queue another name")
+        raise _in_the_way(frame.id, name)
     return QueueSettings.from_json(found)
+
+
+def _in_the_way(run_id: str, name: str) -> ConfigurationError:
+    return ConfigurationError(f"run {run_id} is in the way of a queue {name!r}; give the queue another name")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from sequential_adaptor.engine.queues import passes
 from sequential_adaptor.engine.rules import lanes
-from sequential_adaptor.records import StackRun
+from sequential_adaptor.lifecycles import STACK_RUN
+from sequential_adaptor.records import ROOT_OPERATION, StackRun
 
 if TYPE_CHECKING:
     from sequential_adaptor.storage import StorageAdapter
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LEVEL: Final = "priority:"
 """The operation of the records by which a queue knows which priorities are in use, apart from 0."""
 _GONE_AT_ONCE: Final = 50
+_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,21 @@ class Entrance:
             return set()
         rows = await self._store.query_stack_runs({"parent_stack_run_id": lanes_of_keys})
         return set(_keys(row for row in rows if not passes.has_ended(row)))
+
+    async def everybody(self) -> list[StackRun]:
+        """All in any of its lanes that have not ended.
+
+        The lanes of keys cannot be listed, so this reads the frames of all open runs: nothing to be done often.
+        """
+        found: list[StackRun] = []
+        cursor = None
+        while True:
+            filter = {"operation": ROOT_OPERATION, "status": STACK_RUN.open}
+            page = await self._store.query_stack_runs(filter, limit=_PAGE, cursor=cursor)
+            found += [row for row in page if lanes.queue_of(row) == self._id]
+            cursor = page.cursor
+            if cursor is None:
+                return found
 
     async def _next_of(self, key: str, priorities: Iterable[int]) -> StackRun | None:
         for priority in priorities:

@@ -17,7 +17,7 @@ from sequential_adaptor.engine.queues.entrance import Entrance
 from sequential_adaptor.engine.queues.passes import GATE
 from sequential_adaptor.engine.queues.settings import QueueSettings
 from sequential_adaptor.engine.rules.steps import GIVEN_BACK
-from sequential_adaptor.errors import Conflict
+from sequential_adaptor.errors import ClaimLost, Conflict, RecordNotFound
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage.changes import Change, Claim, Update
 
@@ -57,7 +57,7 @@ class Gate:
             kept = found.again or (crowded and bool(found.changes))
             try:
                 await self._commit(found, kept)
-            except Conflict:  # it was woken, its settings were changed, or a run went its own way
+            except (Conflict, RecordNotFound):  # it was woken or changed, or a run went its own way or was deleted
                 crowded = True
             else:
                 if not kept:
@@ -109,7 +109,8 @@ class Gate:
 
     async def _reread(self) -> None:
         frame = await self._bench.store.get_stack_run(self._frame.id)
-        assert frame is not None  # a queue is not deleted while its frame is held
+        if frame is None:  # the queue was deleted, and the claim is gone with it
+            raise ClaimLost(self._frame.id, self._claim.token)
         self._frame = frame
 
     def _update(self, fields: dict[str, Any], expect: dict[str, Any]) -> Update:

@@ -18,6 +18,7 @@ from sequential_adaptor.values import JSON
 AT: Final = "at"
 """Where the ``options`` of a root frame have the time before which it does not start."""
 _EPOCH: Final = datetime.fromisoformat("2000-01-01T00:00:00Z")
+_OUTSIDE: Final[dict[str, Any]] = {"options": None, "parent_stack_run_id": None}
 
 
 def submission(
@@ -61,15 +62,23 @@ def is_early(frame: StackRun, now: datetime) -> bool:
     return at is not None and at > now
 
 
-def back_to_place(frame: StackRun, now: datetime) -> tuple[Change, ...]:
+def outside(frame: StackRun, now: datetime) -> Update:
+    """One that waits in a queue that is there no more is due without it."""
+    expect = {"parent_stack_run_id": frame.parent_stack_run_id, "status": frame.status}
+    return Update(StackRun, frame.id, {"due_at": now, **_OUTSIDE}, expect)
+
+
+def back_to_place(frame: StackRun, now: datetime, *, has_queue: bool) -> tuple[Change, ...]:
     """Somebody who must not start yet, and was woken, waits on; one whose start time has come enters the queue.
 
-    A ``Conflict`` where anything has happened to it since.
+    Where there is no such queue any more, it is due without. A ``Conflict`` where anything has happened to it since.
     """
     expect = {"wakes": frame.wakes, "parent_stack_run_id": frame.parent_stack_run_id}
     fields: dict[str, Any] = {"progress_token": frame.token, "due_at": None, **GIVEN_BACK}
     if is_early(frame, now):
         return (Update(StackRun, frame.id, {**fields, "due_at": start_of(frame)}, expect),)
+    if not has_queue:
+        return (Update(StackRun, frame.id, {**fields, **_OUTSIDE, "due_at": now}, expect),)
     if lanes.is_later(frame):
         entered = {**fields, "parent_stack_run_id": passes.waiting_lane(frame)}
         place = Place(str((lanes.queued(frame) or {})["name"]), passes.priority_of(frame), passes.key_of(frame))

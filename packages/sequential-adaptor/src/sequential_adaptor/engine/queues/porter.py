@@ -11,7 +11,7 @@ from sequential_adaptor.engine.queues import passes, places
 from sequential_adaptor.engine.queues.gate import Gate
 from sequential_adaptor.engine.rules import lanes
 from sequential_adaptor.engine.schedules.clerk import SCHEDULE, Clerk
-from sequential_adaptor.errors import Conflict
+from sequential_adaptor.errors import ClaimLost, Conflict, RecordNotFound
 from sequential_adaptor.runners.base import Ending
 
 if TYPE_CHECKING:
@@ -54,15 +54,17 @@ class Porter:
         if asked is not None and not rules.is_undone(asked):
             await self._end(claim)
             return
-        now = self._bench.clock.now()
+        now, queue_id = self._bench.clock.now(), lanes.queue_of(frame)
+        has_queue = queue_id is not None and await self._bench.store.get_stack_run(queue_id) is not None
         try:
-            await self._bench.commit(places.back_to_place(frame, now), claim)
-        except Conflict:  # it was admitted, or woken, at this very moment
+            await self._bench.commit(places.back_to_place(frame, now, has_queue=has_queue), claim)
+        except (Conflict, RecordNotFound):  # it was admitted, or woken, or its queue deleted, at this very moment
             await self._bench.commit(rules.given_back(frame, now), claim)
 
     async def _end(self, claim: Claim) -> None:
         run = await self._bench.store.get_task_run(claim.stack_run.task_run_id)
-        assert run is not None  # a frame is created in the commit that creates its run
+        if run is None:  # it was deleted at this very moment
+            raise ClaimLost(claim.stack_run.id, claim.token)
         ledger, ending = Ledger(run, claim, ()), Ending("cancelled", error=_CANCELLED)
         ledger.end(ending, self._bench.clock.now())
         await children.commit_end(self._bench, ledger, ending)

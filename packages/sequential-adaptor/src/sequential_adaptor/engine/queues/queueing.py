@@ -52,17 +52,12 @@ class Queueing:
 
     async def pause_queue(self, name: str) -> None:
         """Admit nothing more; what is on its way goes on."""
-        await self._set_existing(name, paused=True)
+        await desk.change(self.adapter, name, {"paused": True})
 
     async def resume_queue(self, name: str) -> None:
         """Admit again."""
-        await self._set_existing(name, paused=False)
+        await desk.change(self.adapter, name, {"paused": False})
 
     async def delete_queue(self, name: str) -> None:
         """Forget a queue; one that has runs waiting or on their way is not."""
         await desk.delete(self.adapter, name)
-
-    async def _set_existing(self, name: str, **changes: Any) -> None:
-        if name not in await desk.names(self.adapter):
-            raise await desk.not_found(self.adapter, name)
-        await desk.set_queue(self.adapter, name, changes)

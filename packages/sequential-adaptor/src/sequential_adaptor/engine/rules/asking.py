@@ -84,11 +84,18 @@ def cancel_asked_again(asked: StackRun, now: datetime) -> tuple[Change, ...]:
     return Update(StackRun, asked.id, again, expect), Wake(asked.task_run_id)
 
 
-def cancelled_at_once(run: TaskRun, frame: StackRun, calls: Iterable[StackRun], now: datetime) -> tuple[Change, ...]:
-    """End a run whatever its holder does: the tokens move on, so that every holder is refused from now on."""
+def cancelled_at_once(
+    run: TaskRun, frame: StackRun | None, calls: Iterable[StackRun], now: datetime
+) -> tuple[Change, ...]:
+    """End a run whatever its holder does: the tokens move on, so that every holder is refused from now on.
+
+    A run that was stored by itself, and that nobody has begun, has no ``frame``.
+    """
     ended: dict[str, Any] = {"error": BY_FORCE, "ended_at": now}
-    fenced = [_ended_by_force(frame, {**ended, **lanes.left(frame)}), *(_ended_by_force(call, ended) for call in calls)]
-    return (run_to(run, "cancelled", {"status": run.status}, **ended), *fenced, *lanes.news_for_queue(frame))
+    changes = (run_to(run, "cancelled", {"status": run.status}, **ended), *left_open(calls, now))
+    if frame is None:
+        return changes
+    return (*changes, _ended_by_force(frame, {**ended, **lanes.left(frame)}), *lanes.news_for_queue(frame))
 
 
 def left_open(calls: Iterable[StackRun], now: datetime, error: JSON = BY_FORCE) -> tuple[Change, ...]:

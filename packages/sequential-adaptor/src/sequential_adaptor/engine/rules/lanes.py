@@ -14,11 +14,12 @@ calls of a frame. A root frame that goes through no queue has no lane, and costs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sequential_adaptor.records import StackRun
-from sequential_adaptor.storage.changes import Change, Wake
+from sequential_adaptor.storage.changes import Change, Create, Update, Wake
 from sequential_adaptor.values import JSON
 
 QUEUED: Final = "queue"
@@ -97,6 +98,24 @@ def news_for_queue(frame: StackRun) -> tuple[Change, ...]:
     """The queue looks again when a frame has left it."""
     queue_id = queue_of(frame)
     return () if queue_id is None else (Wake(queue_id),)
+
+
+def ended_without(queue_id: str, changes: Sequence[Change]) -> list[Change] | None:
+    """The same ends of runs where their queue is there no more; ``None`` where they need what is missing."""
+    if Wake(queue_id) not in changes or any(_enters(queue_id, change) for change in changes):
+        return None
+    return [_outside(queue_id, change) for change in changes if change != Wake(queue_id)]
+
+
+def _enters(queue_id: str, change: Change) -> bool:
+    return isinstance(change, Create) and (change.record.parent_stack_run_id or "").partition(".")[0] == queue_id
+
+
+def _outside(queue_id: str, change: Change) -> Change:
+    """Nobody would see that the run has ended: it is not kept for that."""
+    if isinstance(change, Update) and change.changes.get("parent_stack_run_id") == lane(queue_id, RELEASED):
+        return replace(change, changes={**change.changes, "parent_stack_run_id": None})
+    return change
 
 
 def _name(frame: StackRun) -> str:

@@ -15,7 +15,7 @@ from sequential_adaptor.engine.rules.steps import GIVEN_BACK
 from sequential_adaptor.engine.schedules import firing
 from sequential_adaptor.engine.schedules.firing import Progress
 from sequential_adaptor.engine.schedules.settings import ScheduleSettings, name_of, run_id
-from sequential_adaptor.errors import Conflict, SequentialError, TaskFunctionNotFound
+from sequential_adaptor.errors import ClaimLost, Conflict, RecordNotFound, SequentialError, TaskFunctionNotFound
 from sequential_adaptor.lifecycles import TASK_RUN
 from sequential_adaptor.records import StackRun, TaskFunction, time_to_text
 from sequential_adaptor.storage.changes import Change, Claim, Update
@@ -42,9 +42,10 @@ class Clerk:
         for _ in range(_TRIES):
             try:
                 await self._fire()
-            except Conflict:  # the schedule was changed at this very moment
+            except (Conflict, RecordNotFound):  # the schedule was changed, or its queue deleted, at this very moment
                 frame = await self._bench.store.get_stack_run(self._frame.id)
-                assert frame is not None  # a schedule is not deleted while its frame is held
+                if frame is None:  # it was deleted, and the claim is gone with it
+                    raise ClaimLost(self._frame.id, self._claim.token) from None
                 self._frame = frame
             else:
                 return
@@ -73,8 +74,8 @@ class Clerk:
         if function is None:
             raise TaskFunctionNotFound(settings.task)
         place = queues.place_of(function.metadata, settings.queue, settings.priority, settings.key)
-        if place is not None and await self._bench.store.get_stack_run(place.queue_id) is None:
-            raise await queues.not_found(self._bench.store, place.queue)
+        if place is not None:
+            await queues.check_place(self._bench.store, place)
         changes: list[Change] = []
         for time in times:
             changes += await self._start(function, settings, time, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from sequential_adaptor.errors import (
     ConfigurationError,
     Conflict,
     RecordExists,
+    RecordNotFound,
     ScheduleNotFound,
     TaskFunctionNotFound,
 )
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 RUNNER: Final = "schedule"
 """The runner, and the task, of the runs that schedules are."""
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,13 @@ class Schedule:
 async def set_schedule(store: StorageAdapter, name: str, settings: ScheduleSettings) -> Schedule:
     """Make a schedule, or put other settings in the place of those it has."""
     await _check_needs(store, settings)
-    frame = await store.get_stack_run(schedule_id(name))
-    if frame is None and await _made(store, name, settings):
-        return await find(store, name)
-    return await change(store, name, lambda _: settings)
+    for _ in range(_TRIES):  # others may make and delete it meanwhile
+        frame = await store.get_stack_run(schedule_id(name))
+        with contextlib.suppress(ScheduleNotFound):
+            if frame is None and await _made(store, name, settings):
+                return await find(store, name)
+            return await change(store, name, lambda _: settings)
+    raise _in_the_way(schedule_id(name), name)
 
 
 async def change(store: StorageAdapter, name: str, changed: Callable[[ScheduleSettings], ScheduleSettings]) -> Schedule:
@@ -69,7 +75,7 @@ async def change(store: StorageAdapter, name: str, changed: Callable[[ScheduleSe
         expect = {"options": frame.options, "state": frame.state}
         try:
             await store.commit((Update(StackRun, frame.id, fields, expect),), id=ids.new_id())
-        except Conflict:  # it fires, or somebody else changes it, at this very moment
+        except (Conflict, RecordNotFound):  # it fires, or somebody else changes or deletes it, at this very moment
             continue
         return _seen(frame.replace(**fields), name)
 
@@ -81,7 +87,11 @@ async def find(store: StorageAdapter, name: str) -> Schedule:
 
 async def find_all(store: StorageAdapter) -> list[Schedule]:
     """All schedules, by name."""
-    return [await find(store, name) for name in await names(store)]
+    found: list[Schedule] = []
+    for name in await names(store):
+        with contextlib.suppress(ScheduleNotFound):  # it was deleted meanwhile
+            found.append(await find(store, name))
+    return found
 
 
 async def names(store: StorageAdapter) -> list[str]:
@@ -151,5 +161,9 @@ def _seen(frame: StackRun, name: str) -> Schedule:
 def _settings(frame: StackRun, name: str) -> ScheduleSettings:
     found: Mapping[str, Any] | None = frame.options.get(SCHEDULE) if isinstance(frame.options, dict) else None
     if found is None:
-        raise ConfigurationError(f"run {frame.id} is in the way of a schedule {name!r}; give the schedule another name")
+        raise _in_the_way(frame.id, name)
     return ScheduleSettings.from_json(found)
+
+
+def _in_the_way(run_id: str, name: str) -> ConfigurationError:
+    return ConfigurationError(f"run {run_id} is in the way of a schedule {name!r}; give the schedule another name")
