@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -389,30 +391,129 @@ async def test_a_fork_may_go_on_with_the_current_code(quick: Engine) -> None:
         await other.result(10)
 
 
-async def test_a_long_history_is_copied_in_parts_of_which_the_last_makes_the_run(
-    quick: Engine, desk: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sequential_adaptor.engine.history.forking._CHANGES_A_COMMIT", 7)
-    await quick.publish("row", ROW)
-    await quick.run("row", 30, id="old")
-    store, commits = quick.adapter, 0
-    commit = type(store).commit
+class Killed(BaseException):
+    """What a process dies of."""
 
-    async def dies(self: Any, changes: Any, **options: Any) -> None:
+
+@pytest.fixture
+def dies_at(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """``dies_at(n)``: the n-th commit from now on is not made; and a history is long from 8 changes on."""
+    monkeypatch.setattr("sequential_adaptor.engine.history.forking._CHANGES_A_COMMIT", 7)
+    commit = engine.adapter.commit
+
+    def dies_at(number: int) -> None:
+        left = number
+
+        async def dies(*args: Any, **options: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            await commit(*args, **options)
+
+        monkeypatch.setattr(engine.adapter, "commit", dies)
+
+    return dies_at
+
+
+async def test_a_long_history_is_copied_in_parts_and_whoever_does_so_may_be_killed(
+    engine: Engine, desk: Any, dies_at: Callable[[int], None]
+) -> None:
+    await engine.publish("row", ROW)
+    old = engine.handle("old")
+    await engine.run("row", 30, id="old")
+    for number in itertools.count(1):
+        id = f"new{number}"
+        dies_at(number)
+        try:
+            await old.fork(at=25, id=id)
+        except Killed:
+            assert desk.times(0, 23, 24) == [1, 1, number]
+            fork = await old.fork(at=25, id=id)
+        else:
+            break
+        await engine.carry(fork)
+        assert await fork.result(10) == list(range(30))
+        assert desk.times(0, 23, 24) == [1, 1, number + 1]
+    assert number == 1 + 4 + 1 + 1  # the run, its parts, and what sets it free: all of them are there
+
+
+@pytest.mark.parametrize("number", [2, 4])
+async def test_nobody_goes_on_with_a_fork_that_is_not_all_there_or_takes_its_id(
+    engine: Engine, desk: Any, dies_at: Callable[[int], None], number: int
+) -> None:
+    await engine.publish("row", ROW)
+    await engine.publish("other", ROW)
+    old = engine.handle("old")
+    await engine.run("row", 30, id="old")
+    dies_at(number)
+    with pytest.raises(Killed):
+        await old.fork(at=25, id="new")
+    for taking in (engine.submit("other", 30, id="new"), old.fork(at=3, id="new"), old.fork(at=25, id="old")):
+        with pytest.raises(RecordExists):
+            await taking
+    await asyncio.wait_for(engine.work(until_idle=True), 20)
+    await engine.handle("new").send("event")
+    assert await engine.adapter.claim_stack_runs("w", limit=9, lease=1.0) == []
+    one, two = await asyncio.gather(*(old.fork(at=25, id="new") for _ in range(2)))
+    await engine.carry(one)
+    assert await two.result(10) == list(range(30))
+    assert desk.times(0, 23, 24) == [1, 1, 2]
+
+
+async def test_a_fork_that_is_not_all_there_can_be_ended_or_deleted(
+    engine: Engine, dies_at: Callable[[int], None]
+) -> None:
+    await engine.publish("row", ROW)
+    old = engine.handle("old")
+    await engine.run("row", 30, id="old")
+    for id in ("ended", "deleted"):
+        dies_at(3)
+        with pytest.raises(Killed):
+            await old.fork(at=25, id=id)
+    await engine.handle("ended").cancel(force=True)
+    assert (await (await old.fork(at=25, id="ended")).record()).status == "cancelled"
+    await engine.adapter.delete_task_run("deleted")
+    assert await engine.adapter.query_stack_runs({"task_run_id": "deleted"}) == []
+    assert await engine.run("row", 2, id="deleted") == [0, 1]
+
+
+async def test_a_long_fork_that_is_deleted_while_it_is_made_is_made_whole(
+    engine: Engine, dies_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a history is never stored without the run that it belongs to."""
+    await engine.publish("row", ROW)
+    await engine.run("row", 30, id="old")
+    dies_at(4)
+    commit, commits = engine.adapter.commit, 0
+
+    async def deleted_before_some(*args: Any, **options: Any) -> None:
         nonlocal commits
         commits += 1
-        if commits == 3:
-            raise KeyboardInterrupt
-        await commit(self, changes, **options)
+        if commits in (3, 8):
+            await engine.adapter.delete_task_run("new")
+        await commit(*args, **options)
 
-    monkeypatch.setattr(type(store), "commit", dies)
-    with pytest.raises(KeyboardInterrupt):
-        await quick.handle("old").fork(at=25, id="new")
-    assert await store.get_task_run("new") is None
-    fork = await quick.handle("old").fork(at=25, id="new")
-    await quick.carry(fork)
+    monkeypatch.setattr(engine.adapter, "commit", deleted_before_some)
+    with pytest.raises(Killed):  # at the commit that begins it anew
+        await engine.fork("old", 25, id="new")
+    assert await engine.adapter.query_stack_runs({"task_run_id": "new"}) == []
+    fork = await engine.fork("old", 25, id="new")
+    assert commits > 8
+    await engine.carry(fork)
     assert await fork.result(10) == list(range(30))
-    assert desk.times(0, 23, 24) == [1, 1, 2]
+
+
+async def test_a_long_fork_of_a_run_of_a_queue_waits_in_it(engine: Engine, dies_at: Callable[[int], None]) -> None:
+    await engine.publish("row", ROW)
+    await engine.set_queue("line", limit=1)
+    await engine.submit("row", 30, id="old", queue="line")
+    await engine.work(until_idle=True)
+    dies_at(0)
+    fork = await engine.fork("old", 25)
+    assert (await engine.queue("line")).waiting == 1
+    await engine.work(until_idle=True)
+    assert await fork.result(10) == list(range(30))
 
 
 @pytest.mark.parametrize("rests", [True, False])

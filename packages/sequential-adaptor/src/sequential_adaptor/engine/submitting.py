@@ -75,14 +75,14 @@ async def prepare(
     """A run of the current version of a function. See :meth:`Engine.submit` for what is asked for."""
     values.check(input, "$.input")
     run_id = ids.check_run_id(id) if id is not None else ids.new_id()
-    if id is not None:
-        await check_id_is_free(store, run_id)
     function = await store.get_task_function(ids.check_identifier(identifier))
     if function is None:
         raise TaskFunctionNotFound(identifier)
     context = None if telemetry.active is None else telemetry.active.carried()
     place = desk.place_of(function.metadata, queue, priority, key)
     start = None if at is None else await _still_to_come(store, at)
+    if place is not None and start is not None:  # else its commit finds that there is no such queue
+        await desk.check_place(store, place)
     changes = places.submission(function, run_id, input, place=place, at=start, metadata=context)
     run = changes[0]
     assert isinstance(run, Create)  # that is what a submission is
@@ -96,6 +96,8 @@ async def store_once(store: StorageAdapter, submission: Submission) -> bool:
     :class:`RecordExists` where the id belongs to a run of another function, or with another input.
     """
     run, place = submission.run, submission.place
+    if submission.named and await _is_there(store, run):
+        return False
     try:
         await store.commit(submission.changes, id=ids.new_id())
         return True
@@ -104,11 +106,22 @@ async def store_once(store: StorageAdapter, submission: Submission) -> bool:
             raise
         raise await desk.not_found(store, place.queue) from error
     except RecordExists:
-        found = await store.get_task_run(run.id)
-        if found is None:
+        if not await _is_there(store, run):
             raise
-        _check_same(found, run)
         return False
+
+
+async def _is_there(store: StorageAdapter, run: TaskRun) -> bool:
+    """Whether the same run is stored; :class:`RunPruned` where it was once, and is no more.
+
+    It is asked for first: a run that is not there, and has no tombstone after that, was not pruned in between.
+    """
+    found = await store.get_task_run(run.id)
+    if found is None:
+        await check_id_is_free(store, run.id)
+        return False
+    _check_same(found, run)
+    return True
 
 
 async def _still_to_come(store: StorageAdapter, at: datetime) -> datetime | None:

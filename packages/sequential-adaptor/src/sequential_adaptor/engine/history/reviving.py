@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sequential_adaptor import ids
 from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.history.points import Story, call_at, check_runner_goes_back, current_version, read_story
 from sequential_adaptor.engine.history.readmission import entry
 from sequential_adaptor.engine.retention.policy import is_condemned
-from sequential_adaptor.errors import CannotGoBack, Conflict
+from sequential_adaptor.errors import CannotGoBack, Conflict, IllegalTransition, RecordNotFound
 from sequential_adaptor.lifecycles import TASK_RUN
 from sequential_adaptor.records import StackRun, TaskRun
 
 if TYPE_CHECKING:
     from sequential_adaptor.storage import Change, StorageAdapter
 
+_TRIES: Final = 10
+
 
 async def retry(store: StorageAdapter, run_id: str, *, at: int | str | None = None, latest: bool = False) -> list[str]:
     """Take a failed run back, in one commit, and give the ids of the calls that go on; see :meth:`RunHandle.retry`."""
+    tries = 0
     while True:
+        tries += 1
         revival = Revival(store, latest)
         story = await read_story(store, run_id)
         await _check_may_go_on(store, story)
         calls = rules.culprits(story.run, story.rows) if at is None else [call_at(story, at)]
-        await revival.add(story, calls)
         try:
+            await revival.add(story, calls)
             await store.commit(revival.changes, id=ids.new_id())
-        except Conflict:
-            continue  # somebody else was quicker: what is stored decides
-        return revival.again
+            return revival.again
+        except (Conflict, IllegalTransition, RecordNotFound):  # what was read has moved, or is gone, since
+            if tries == _TRIES:
+                raise
 
 
 class Revival:
@@ -46,6 +51,8 @@ class Revival:
         """Take a run back to before these, and first its children."""
         check_runner_goes_back(story, [call for call in calls if call.sequence is not None])
         back = rules.retreat(story.rows, calls)
+        if story.run.parent_stack_run_id is not None:
+            back = back.without_cancels()
         for call in filter(rules.is_child, [*back.again]):
             back = await self._with_child(story, back, call)
         version = await current_version(self._store, story.run) if self._latest else story.run.version

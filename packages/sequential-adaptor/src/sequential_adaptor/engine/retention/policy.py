@@ -51,8 +51,12 @@ def why_needed(run: TaskRun, frame: StackRun | None, parent: TaskRun | None) -> 
 
 
 def condemned(run: TaskRun, frame: StackRun | None, now: datetime) -> list[Change]:
-    """What is written before a run is forgotten: nobody goes on with it, and its id is kept where somebody chose it."""
-    changes: list[Change] = []
+    """What is written before a run is forgotten: nobody goes on with it, and its id is kept where somebody chose it.
+
+    Nothing of it is written unless the run is still the one that was found, and ended as it was.
+    """
+    ended = {"ended_at": run.ended_at}
+    changes: list[Change] = [Update(TaskRun, run.id, ended, {"status": run.status, **ended})]
     if frame is not None and run.status != "completed":  # somebody may retry it, or its parent, at this very moment
         fields = {"worker": PRUNER, "token": frame.token + 1}
         changes.append(Update(StackRun, frame.id, fields, {"status": frame.status, "token": frame.token}))

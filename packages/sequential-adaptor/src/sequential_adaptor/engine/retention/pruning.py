@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sequential_adaptor import ids
 from sequential_adaptor.engine.retention.policy import Retention, condemned, why_needed
 from sequential_adaptor.engine.retention.tombstones import KEPT, tombstone_id
-from sequential_adaptor.errors import Conflict, NotOffered, RecordExists
+from sequential_adaptor.errors import Conflict, NotOffered, RecordExists, RecordNotFound
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage.adapter import StorageAdapter
 from sequential_adaptor.storage.changes import Create, Update
@@ -96,6 +96,8 @@ class Pruner:
             except Conflict as conflict:
                 self.found.kept[conflict.id] = "somebody goes on with it"
                 del gone[conflict.id]
+            except RecordNotFound as missing:  # somebody else has forgotten it
+                del gone[missing.id]
             except RecordExists:
                 await self._use_old_tombstones(gone)
 

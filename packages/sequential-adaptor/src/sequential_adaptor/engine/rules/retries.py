@@ -44,6 +44,12 @@ class Retreat:
         """The same, but for a call that is seen to by itself."""
         return Retreat(self.kept, [one for one in self.again if one.id != call.id], self.undone)
 
+    def without_cancels(self) -> Retreat:
+        """The same for a child, which its parent wants again: that it was to end, when it failed or since, is over."""
+        cancels = [row for row in self.kept if row.operation == CANCEL]
+        kept = [row for row in self.kept if row.operation != CANCEL]
+        return Retreat(kept, self.again, [*self.undone, *cancels])
+
 
 def culprits(run: TaskRun, rows: Sequence[StackRun]) -> list[StackRun]:
     """The calls that the run failed by: those whose error shows in its own, of those that went on at the same time.
