@@ -199,3 +199,35 @@ def test_a_run_whose_worker_is_dead_is_cancelled_from_the_command_line(sequentia
     assert sequential("cancel", "hard", "--force").err == "run hard is cancelled\n"
     assert sequential("work", "--until-idle").code == 0
     assert [run["status"] for run in sequential("list", "--json").json()] == ["cancelled", "cancelled"]
+
+
+def test_a_queue_and_a_schedule_are_no_runs_to_be_cancelled(sequential: Any) -> None:
+    """A queue that was killed would let nobody in any more, and say nothing."""
+    sequential("publish", "echo.py")
+    sequential("queue", "set", "q", "--limit", "1")
+    sequential("schedule", "add", "s", "echo", "--every", "1h")
+    for id, remedy in (("queue-q", "sequential queue delete q"), ("schedule-s", "sequential schedule delete s")):
+        for refused in (sequential("cancel", id), sequential("cancel", id, "--force")):
+            assert refused.code == 1
+            assert remedy in refused.err
+    assert sequential("submit", "echo", "--queue", "q", "--id", "x").code == 0
+    assert sequential("work", "--until-idle").code == 0
+    assert sequential("show", "x", "--json").json()["status"] == "completed"
+
+
+def test_by_force_what_is_left_open_below_a_run_that_has_ended_ends_too(sequential: Any, folder: Path) -> None:
+    sequential("run", "echo.py", "--input", "1", "--id", "ended")
+
+    async def made_late(*, read: bool = False) -> str:
+        async with create_adapter("folder", base_path=str(folder / "tasks")) as store:
+            if not read:
+                await store.create_stack_run(
+                    {"id": "ended.9", "task_run_id": "ended", "parent_stack_run_id": "ended", "operation": "fetch.get"}
+                )
+            found = await store.get_stack_run("ended.9")
+            assert found is not None
+            return found.status
+
+    assert asyncio.run(made_late()) == "pending"
+    assert sequential("cancel", "ended", "--force").err == "run ended has ended already: completed\n"
+    assert asyncio.run(made_late(read=True)) == "cancelled"

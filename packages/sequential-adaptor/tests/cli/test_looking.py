@@ -197,6 +197,22 @@ def test_delete_leaves_what_has_not_ended_unless_forced(sequential: Any) -> None
     sequential("work", "--until-idle")
 
 
+def test_delete_takes_a_run_that_is_named_twice_once(three: Any) -> None:
+    first, second, third = [row["id"] for row in three("list", "--json").json()]
+    assert three("delete", first, first, second, "--yes").code == 0
+    assert [row["id"] for row in three("list", "--json").json()] == [third]
+
+
+def test_delete_gives_the_key_of_a_run_on(sequential: Any) -> None:
+    sequential("queue", "set", "mail", "--limit", "5")
+    for id in ("first", "second"):
+        sequential("submit", "waiting.py", "--id", id, "--queue", "mail", "--key", "k")
+    sequential("work", "--until-idle")
+    assert sequential("delete", "first", "--yes", "--force").code == 0
+    sequential("work", "--until-idle")
+    assert [(row["id"], row["status"]) for row in sequential("list", "--json").json()] == [("second", "suspended")]
+
+
 def test_config_says_which_storage_and_who_says_so(sequential: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sequential("config", "--json").json()["source"] == "default"
     monkeypatch.setenv("SEQUENTIAL_STORAGE", "postgresql://me:pass-word@host/db")

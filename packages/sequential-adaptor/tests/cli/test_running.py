@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sequential_adaptor import values
+from sequential_adaptor.errors import StorageUnavailable
 
 VALUES: list[Any] = [0, False, "", [], {}, None, "ü🙂", 2**100, -0.0, {"b": [1, {"a": None}], "a": 2}]
 
@@ -42,6 +43,24 @@ def test_run_with_the_same_id_goes_on_and_does_nothing_twice(sequential: Any, fo
     without_input = sequential("run", "greet", "--id", "one")
     assert first.json() == again.json() == without_input.json() == ["Hello, Ada!", "Hello, Bo!"]
     assert (folder / "greeted-Ada").read_text() == "x"
+
+
+def test_run_outlives_a_moment_without_storage_while_it_says_what_it_waits_for(
+    sequential: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker does, so whoever watches it does."""
+    looks: list[Any] = []
+
+    def away(row: Any, now: Any) -> None:
+        looks.append(row)
+        if len(looks) == 1:
+            raise StorageUnavailable("the database is away for a moment")
+
+    monkeypatch.setattr("sequential_adaptor.cli.carrying._LOOK", 0.05)
+    monkeypatch.setattr("sequential_adaptor.cli.carrying._holder", away)
+    result = sequential("run", "slow.py", "--input", '{"steps": 1, "pause": 0.5}')
+    assert (result.code, result.json()) == (0, [0])
+    assert len(looks) > 1
 
 
 def test_run_by_name_runs_what_was_published(sequential: Any) -> None:

@@ -17,6 +17,7 @@ from sequential_adaptor.cli.parsing import Task
 from sequential_adaptor.cli.querying import story_of
 from sequential_adaptor.cli.settings import Settings
 from sequential_adaptor.engine import Engine, RunHandle
+from sequential_adaptor.errors import StorageError
 from sequential_adaptor.lifecycles import STACK_RUN
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.values import JSON
@@ -86,12 +87,13 @@ async def _say_what_it_waits_for(engine: Engine, handle: RunHandle) -> None:
     open_rows = {"task_run_id": handle.id, "status": STACK_RUN.open}
     while True:
         await asyncio.sleep(_LOOK)
-        now = await engine.adapter.now()
-        for row in await engine.adapter.query_stack_runs(open_rows):
-            awaited = _holder(row, now) if row.is_frame else _awaited(handle, row, now)
-            if awaited is not None and awaited not in said:
-                said.add(awaited)
-                say(f"waiting for {awaited}")
+        with suppress(StorageError):  # whoever carries the run outlives it, or says what is wrong
+            now = await engine.adapter.now()
+            for row in await engine.adapter.query_stack_runs(open_rows):
+                awaited = _holder(row, now) if row.is_frame else _awaited(handle, row, now)
+                if awaited is not None and awaited not in said:
+                    said.add(awaited)
+                    say(f"waiting for {awaited}")
 
 
 def _holder(frame: StackRun, now: datetime) -> str | None:

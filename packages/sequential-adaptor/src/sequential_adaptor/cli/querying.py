@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sequential_adaptor.runners.flow.watching import FlowView
 
 PAGE = 500
-_NOT_LISTED = frozenset({queues.RUNNER, schedules.RUNNER})
+_FIXTURES = frozenset({queues.RUNNER, schedules.RUNNER})
+"""What is stored as a run, and is nobody's: it has commands of its own."""
 
 
 async def runs(engine: Engine, filter: Mapping[str, Any], limit: int | None) -> AsyncIterator[TaskRun]:
@@ -30,7 +31,7 @@ async def runs(engine: Engine, filter: Mapping[str, Any], limit: int | None) -> 
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
         page = await engine.adapter.query_task_runs(filter, limit=size, newest_first=True, cursor=cursor)
-        found = [run for run in page if run.runner not in _NOT_LISTED or "task_identifier" in filter]
+        found = [run for run in page if run.runner not in _FIXTURES or "task_identifier" in filter]
         for run in found:
             yield run
         cursor = page.cursor
@@ -50,6 +51,13 @@ async def run_of(engine: Engine, run_id: str | None) -> TaskRun:
     async for run in runs(engine, {}, 1):
         return run
     raise CommandFailed("there are no runs yet", "Make one: sequential new hello && sequential run hello.py")
+
+
+def check_is_no_fixture(run: TaskRun) -> None:
+    """Refuse a queue and a schedule."""
+    if run.runner in _FIXTURES:
+        name = run.id.removeprefix(f"{run.runner}-")
+        raise CommandFailed(f"run {run.id} is a {run.runner}", f"Delete it: sequential {run.runner} delete {name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ Run by run, each complete at the target before it ends at the source, so it may 
    and the lease at the target name the same move.
 
 A run and its unfinished children, and the run that waits for it, move in one commit.
+
+A queue is copied where the target has none, and goes on at the source. A run that is moved leaves its queue there, and
+enters the one of the target when it is released.
 """
 
 from sequential_adaptor.syncing.runs import RunsInFlight

@@ -65,6 +65,8 @@ async def copy_keys(source: StorageAdapter, target: StorageAdapter, summary: Sum
     there = await _keys_there(target, keys)
     for key in keys:
         value = await source.get_keystore(key)
+        if value is None and key not in await source.list_keystore():
+            continue  # it was deleted since the keys were listed
         if key not in there:
             await target.set_keystore(key, value)
             summary.keys += 1

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sequential_adaptor import values
+from sequential_adaptor.engine.rules import lanes
 from sequential_adaptor.lifecycles import STACK_RUN, TASK_RUN
 from sequential_adaptor.records import JSON_FIELDS, StackRun, TaskRun, field_names
 from sequential_adaptor.storage.changes import Change, Create, Update
+from sequential_adaptor.syncing.queues import entering, waiting_outside
 
 FOR_EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _MARK: Final = "sequential sync "
@@ -30,7 +32,7 @@ def travelling(row: StackRun, move: str) -> StackRun:
     """The stack run as it arrives: nobody's, and parked where it has not ended."""
     if has_ended(row):
         return row.replace(worker=None, lease_expires_at=None)
-    return row.replace(worker=f"{_MARK}{move}", lease_expires_at=FOR_EVER)
+    return waiting_outside(row).replace(worker=f"{_MARK}{move}", lease_expires_at=FOR_EVER)
 
 
 def move_of_parked(row: StackRun) -> str | None:
@@ -85,6 +87,7 @@ def leaving(run: TaskRun, rows: Iterable[StackRun], move: str, where: str, now: 
     for row in rows:
         if not has_ended(row):
             gone = {**ended, "due_at": None, "worker": None, "lease_expires_at": None, "token": row.token + 1}
+            gone |= lanes.left(row)
             expect = {"token": row.token, "status": row.status, "wakes": row.wakes}
             changes.append(Update(StackRun, row.id, gone, expect))
     return changes
@@ -92,13 +95,10 @@ def leaving(run: TaskRun, rows: Iterable[StackRun], move: str, where: str, now: 
 
 def released(rows: Iterable[StackRun]) -> list[Change]:
     """Parked stack runs are free to be taken up, as if nothing had happened to them on the way."""
-    return [
-        Update(
-            StackRun,
-            row.id,
-            {"worker": None, "lease_expires_at": None, "updated_at": row.updated_at},
-            {"worker": row.worker},
-        )
-        for row in rows
-        if move_of_parked(row) is not None
-    ]
+    changes: list[Change] = []
+    for row in rows:
+        if move_of_parked(row) is not None:
+            place, news = entering(row)
+            free = {"worker": None, "lease_expires_at": None, "updated_at": row.updated_at, **place}
+            changes += [Update(StackRun, row.id, free, {"worker": row.worker}), *news]
+    return changes

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from sequential_adaptor import ids
-from sequential_adaptor.errors import Conflict, TaskError
+from sequential_adaptor.errors import Conflict, NotOffered, RecordNotFound, TaskError
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Change, StorageAdapter
 from sequential_adaptor.syncing import rules
 from sequential_adaptor.syncing.belongings import Functions
+from sequential_adaptor.syncing.queues import Queues, is_queue
 from sequential_adaptor.syncing.reading import PAGE, Whole, family, whole
 from sequential_adaptor.syncing.summary import Summary
 
@@ -34,13 +34,24 @@ class RunsInFlight(TaskError):
 
 
 class RunMover:
-    """Takes the runs of one store to another. ``where`` is what people are told of the target."""
+    """Takes the runs of one store to another. ``where`` is what people are told of the target.
+
+    With ``ended_only`` those that have not ended are left open.
+    """
 
     def __init__(
-        self, source: StorageAdapter, target: StorageAdapter, functions: Functions, where: str, summary: Summary
+        self,
+        source: StorageAdapter,
+        target: StorageAdapter,
+        functions: Functions,
+        where: str,
+        summary: Summary,
+        *,
+        ended_only: bool = False,
     ) -> None:
         self._source, self._target, self._functions = source, target, functions
-        self._where, self._summary = where, summary
+        self._where, self._summary, self._ended_only = where, summary, ended_only
+        self._queues = Queues(source, target, summary)
         self._settled: set[str] = set()
 
     async def take(self, run: TaskRun) -> None:
@@ -48,10 +59,14 @@ class RunMover:
         if run.id in self._settled:
             return
         left = rules.move_of_left(run)
-        if left is not None:
+        if is_queue(run):
+            await self._queues.bring(run.id)
+        elif left is not None:
             await self._release(run, left)
         elif rules.has_ended(run):
             await self._copy(run)
+        elif self._ended_only:
+            self._summary.left_open += 1
         else:
             await self._move(run.id)
         self._settled.add(run.id)
@@ -67,8 +82,14 @@ class RunMover:
         if not _may_be_replaced(found):
             self._refuse(run.id, "the target has another run of that id")
             return
+        given, now = await whole(self._source, run.id), await self._source.get_task_run(run.id)
+        if now is None:
+            return  # it was deleted since its page was read
+        if not rules.is_same(now, run):  # it was retried: what it is by now decides
+            await self.take(now)
+            return
         try:
-            await self._arrive(await whole(self._source, run.id), found, "")
+            await self._arrive(given, found, "")
         except Conflict:
             self._refuse(run.id, "it was changed at the target meanwhile")
         else:
@@ -84,13 +105,17 @@ class RunMover:
                 return
             if await self._is_refused(members):
                 return
-            with suppress(Conflict):
-                await self._move_together(members)
+            move = ids.new_id()
+            try:
+                await self._move_together(members, move)
+            except (Conflict, RecordNotFound):
+                await self._forget_deleted(members, move)
+            else:
                 return
         self._refuse(run_id, "something happens to it at the source all the time; stop the workers there")
 
     async def _take_again(self, run_id: str) -> None:
-        """It has ended meanwhile."""
+        """It has ended meanwhile, or was deleted."""
         run = await self._source.get_task_run(run_id)
         if run is not None:
             await self.take(run)
@@ -102,6 +127,8 @@ class RunMover:
                 reason = f"run {id} was taken up by a worker at the source meanwhile; stop the workers there"
             elif not _may_be_replaced(await whole(self._target, id)):
                 reason = f"the target has another run of the id {id}"
+            elif (queue := await self._queues.missing(member.rows)) is not None:
+                reason = f"its queue {queue!r} is at neither side; make it at the target: sequential queue set {queue}"
             else:
                 continue
             for one in members:
@@ -109,35 +136,51 @@ class RunMover:
             return True
         return False
 
-    async def _move_together(self, members: Mapping[str, Whole]) -> None:
-        move, now = ids.new_id(), await self._source.now()
+    async def _move_together(self, members: Mapping[str, Whole], move: str) -> None:
+        now = await self._source.now()
         changes: list[Change] = []
         for id, member in members.items():
             await self._arrive(member, await whole(self._target, id), move)
             if member.run is not None:
                 changes += rules.leaving(member.run, member.rows, move, self._where, now)
+                changes += await self._queues.news(member.rows)
         await self._source.commit(changes, id=move)
         for id in members:
             await self._set_free(id)
             self._settled.add(id)
             self._summary.moved.append(id)
 
+    async def _forget_deleted(self, members: Mapping[str, Whole], move: str) -> None:
+        """A run that was deleted at the source while it moved does not stay parked at the target."""
+        for id in members:
+            if await self._source.get_task_run(id) is None:
+                found = await whole(self._target, id)
+                if move in {rules.move_of_parked(row) for row in found.rows}:
+                    await self._delete(id)
+
+    async def _delete(self, run_id: str) -> None:
+        try:
+            await self._target.delete_task_run(run_id)
+        except NotOffered:
+            self._refuse(
+                run_id, "it was deleted at the source on its way, and rests at the target, which cannot delete"
+            )
+
     async def _release(self, run: TaskRun, move: str) -> None:
         """A run has left the source before: what is parked of it here by the same move is set free."""
         found = await whole(self._target, run.id)
         parked = {rules.move_of_parked(row) for row in found.rows} - {None}
-        if found.run is None:
-            await self._copy(run)
+        if found.run is None or not parked:  # it went on there; where it was forgotten since, its remains stay here
+            self._summary.there += 1
         elif parked == {move}:
             await self._set_free(run.id)
             self._summary.moved.append(run.id)
-        elif parked:
-            self._refuse(run.id, "it left the source by another sync than the one that has brought it here")
         else:
-            self._summary.there += 1
+            self._refuse(run.id, "it left the source by another sync than the one that has brought it here")
 
     async def _set_free(self, run_id: str) -> None:
         found = await whole(self._target, run_id)
+        await self._queues.missing(found.rows)
         if changes := rules.released(found.rows):
             await self._target.commit(changes, id=ids.new_id())
 

@@ -9,9 +9,10 @@ from sequential_adaptor.values import JSON
 
 @dataclass(slots=True)
 class Summary:
-    """``copied`` and ``moved`` runs arrived by this sync, those ``there`` had done so before.
+    """``copied`` and ``moved`` runs arrived by this sync, those ``there`` had done so before, or had left the source.
 
-    ``kept`` are keys for which the target has another value; ``refused`` says of runs why they were left alone.
+    ``queues`` were made at the target. ``kept`` are keys for which it has another value; ``refused`` says of runs why
+    they were left alone.
     """
 
     functions: int = 0
@@ -21,6 +22,7 @@ class Summary:
     there: int = 0
     left_open: int = 0
     moved: list[str] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

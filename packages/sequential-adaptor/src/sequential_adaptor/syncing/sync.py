@@ -12,6 +12,7 @@ from sequential_adaptor.records import StackRun
 from sequential_adaptor.storage import StorageAdapter
 from sequential_adaptor.syncing import rules
 from sequential_adaptor.syncing.belongings import Functions, copy_keys, identifiers
+from sequential_adaptor.syncing.queues import is_queue
 from sequential_adaptor.syncing.reading import stack_runs, task_runs
 from sequential_adaptor.syncing.runs import RunMover, RunsInFlight
 from sequential_adaptor.syncing.summary import Summary
@@ -43,7 +44,7 @@ async def sync(
     where: str = "another storage",
     on_progress: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
-    """Copy functions, keystore, and what has ended; move what has not. Run again, it does what is left to be done.
+    """Copy functions, keystore, queues, and what has ended; move what has not. Run again, it does what is left to do.
 
     Raises :class:`RunsInFlight` before anything is written where workers hold runs that would be moved. A run that
     cannot be taken over is left as it is, and named in ``Summary.refused``.
@@ -57,12 +58,9 @@ async def sync(
         for identifier in await identifiers(source, summary):
             await functions.bring(identifier)
     await copy_keys(source, target, summary)
-    mover = RunMover(source, target, functions, where, summary)
+    mover = RunMover(source, target, functions, where, summary, ended_only=selection.ended_only)
     async for run in task_runs(source, selection.filter):
-        if selection.ended_only and not rules.has_ended(run):
-            summary.left_open += 1
-        else:
-            await mover.take(run)
+        await mover.take(run)
         on_progress(summary)
     return summary
 
@@ -81,4 +79,6 @@ async def _check_selected(source: StorageAdapter, selection: Selection) -> None:
 
 async def _is_selected(source: StorageAdapter, row: StackRun, selection: Selection) -> bool:
     run = await source.get_task_run(row.task_run_id)
-    return run is not None and all(getattr(run, name) == value for name, value in selection.filter.items())
+    if run is None or is_queue(run):
+        return False  # a queue is never moved: its gate may be looking at it
+    return all(getattr(run, name) == value for name, value in selection.filter.items())

@@ -21,14 +21,20 @@ def command(run_id: str, force: bool) -> None:
 
     It takes a worker to do so; --force takes none.
     """
+    from sequential_adaptor.cli.querying import check_is_no_fixture
+
     settings = Settings.current()
 
     async def cancel() -> str:
         async with settings.engine() as engine:
             handle = engine.handle(run_id)
-            if (before := (await handle.record()).status) in TASK_RUN.ended:
-                return f"run {run_id} has ended already: {before}"
-            await handle.cancel(force=force)
+            before = await handle.record()
+            check_is_no_fixture(before)
+            has_ended = before.status in TASK_RUN.ended
+            if force or not has_ended:  # by force, also what a holder has left open below a run that has ended
+                await handle.cancel(force=force)
+            if has_ended:
+                return f"run {run_id} has ended already: {before.status}"
             return f"run {run_id} is {(await handle.record()).status}" if force else f"asked run {run_id} to end"
 
     say(run_async(cancel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -10,9 +11,8 @@ from sequential_adaptor.cli.console import say
 from sequential_adaptor.cli.failures import CommandFailed
 from sequential_adaptor.cli.options import debug_option, storage_option
 from sequential_adaptor.cli.settings import Settings, run_async
+from sequential_adaptor.errors import RecordNotFound
 from sequential_adaptor.lifecycles import TASK_RUN
-
-_NOT_DELETED = frozenset({"queue", "schedule"})
 
 
 @click.command(short_help="Delete runs, with everything that is stored of them.")
@@ -32,20 +32,21 @@ def command(run_ids: tuple[str, ...], yes: bool, force: bool) -> None:
 
 
 async def _delete(settings: Settings, run_ids: tuple[str, ...], force: bool) -> None:
-    from sequential_adaptor.cli.querying import run_of
+    from sequential_adaptor.cli.querying import check_is_no_fixture, run_of
+    from sequential_adaptor.engine.queues.leaving import see_out
 
     async with settings.engine() as engine:
-        found = [await run_of(engine, run_id) for run_id in run_ids]
+        found = [await run_of(engine, run_id) for run_id in dict.fromkeys(run_ids)]
         for run in found:
-            if run.runner in _NOT_DELETED:
-                name = run.id.removeprefix(f"{run.runner}-")
-                raise CommandFailed(f"{run.id} is a {run.runner}", f"Delete it: sequential {run.runner} delete {name}")
+            check_is_no_fixture(run)
             if run.status not in TASK_RUN.ended and not force:
                 raise CommandFailed(
                     f"run {run.id} has not ended; it is {run.status}",
                     f"Cancel it first: sequential cancel {run.id}; or both at once: --force",
                 )
         for run in found:
-            await engine.handle(run.id).cancel(force=True)
-            await engine.adapter.delete_task_run(run.id)
+            with suppress(RecordNotFound):  # somebody else deletes it at this very moment
+                await engine.handle(run.id).cancel(force=True)
+                await see_out(engine.adapter, run.id)
+                await engine.adapter.delete_task_run(run.id)
             say(f"deleted {run.id}")

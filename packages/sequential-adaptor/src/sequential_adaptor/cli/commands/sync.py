@@ -33,7 +33,7 @@ _REMEDY = (
 @json_option
 @debug_option
 def command(source: str, target: str, task: str | None, run_id: str | None, ended_only: bool) -> None:
-    """Copy functions, keystore and runs from SOURCE to TARGET, two storage URLs.
+    """Copy functions, keystore, queues and runs from SOURCE to TARGET, two storage URLs.
 
     Ids, times and results are the same there. A run that has not ended is moved: it goes on at TARGET, and at SOURCE it
     ends as cancelled, with an error that says where it went. Interrupted, or run again, it does what is left to do.
@@ -96,6 +96,8 @@ def _tell(summary: Summary, target: str) -> None:
         f"{summary.copied:,} runs copied, {len(summary.moved):,} moved, {summary.there:,} there already;"
         f" {summary.calls:,} calls, {summary.functions:,} versions of functions, {summary.keys:,} keys"
     )
+    if summary.queues:
+        say(f"queues that the target has now: {', '.join(summary.queues)}")
     if summary.moved:
         say(f"What was moved goes on at the target: sequential work --storage {_shown(target)}")
     if summary.left_open:
