@@ -6,7 +6,7 @@ Hypothesis times nothing, and leaves no examples in the source tree.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = BACKENDS if named is None else named.args
         installed = [name for name in wanted if find_spec(f"sequential_adaptor.backends.{name}") is not None]
         metafunc.parametrize("backend", installed)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``meanwhile(store, "commit", act, when)``: somebody acts once, just before a call of which ``when`` holds.
+
+    With ``after=True`` it is just after that call, before its caller hears of it.
+    """
+
+    def meanwhile(
+        store: object,
+        method: str,
+        act: Callable[[], Awaitable[Any]],
+        when: Callable[..., bool] = lambda *args, **named: True,
+        *,
+        after: bool = False,
+    ) -> None:
+        original, acts = getattr(store, method), [act]
+
+        async def disturbed(*args: Any, **named: Any) -> Any:
+            now = acts.pop() if acts and when(*args, **named) else None
+            if now is not None and not after:
+                await now()
+            answer = await original(*args, **named)
+            if now is not None and after:
+                await now()
+            return answer
+
+        monkeypatch.setattr(store, method, disturbed)
+
+    return meanwhile
 
 
 @pytest.fixture(scope="session")

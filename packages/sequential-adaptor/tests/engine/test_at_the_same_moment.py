@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.holding import workbench
 from sequential_adaptor.engine.holding.holder import Holder
 from sequential_adaptor.outcomes import Outcome
+
+Meanwhile = Callable[..., None]
 
 ECHO = "async def main(input):\n    return input\n"
 
@@ -79,30 +81,14 @@ async def main(input):
 """
 
 
-def once(
-    monkeypatch: pytest.MonkeyPatch, object: Any, name: str, act: Callable[[], Awaitable[Any]], when: Any = None
-) -> None:
-    """Have somebody act right before the method is called for the first time (with such arguments)."""
-    method, acted = getattr(object, name), []
-
-    async def late(*given: Any, **named: Any) -> Any:
-        if not acted and (when is None or when(*given, **named)):
-            acted.append(True)
-            await act()
-        return await method(*given, **named)
-
-    monkeypatch.setattr(object, name, late)
-
-
 async def test_a_heartbeat_while_a_history_is_read_is_heeded(
-    engine: Engine, done: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: Engine, done: Path, meanwhile: Meanwhile, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the lease of another run beside it goes on being extended."""
     await engine.publish("slow", steps(done, "    return await step(one, 2)"))
     await engine.submit("echo", 1, id="first")
     second = await engine.submit("slow", 1, id="second")
-    once(
-        monkeypatch,
+    meanwhile(
         engine.adapter,
         "query_stack_runs",
         lambda: asyncio.sleep(0.5),
@@ -180,14 +166,11 @@ async def test_nothing_is_given_to_a_run_that_a_worker_holds(engine: Engine, don
         assert await handle.result(10) == 1
 
 
-async def test_a_child_whose_id_is_taken_at_the_last_moment(
-    engine: Engine, done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_child_whose_id_is_taken_at_the_last_moment(engine: Engine, done: Path, meanwhile: Meanwhile) -> None:
     """What is stored decides; the calls before it are not made again."""
     code = "    await step(one, 0)\n    return await run_task('echo', 5, id='kid', detached=True)"
     await engine.publish("parent", steps(done, code))
-    once(
-        monkeypatch,
+    meanwhile(
         engine.adapter,
         "commit",
         lambda: engine.run("echo", 5, id="kid"),
@@ -212,11 +195,9 @@ async def test_two_children_of_one_turn_with_the_same_id(engine: Engine, done: P
     assert "twin" in second
 
 
-async def test_a_run_that_ends_before_it_can_be_claimed_is_not_busy(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_that_ends_before_it_can_be_claimed_is_not_busy(engine: Engine, meanwhile: Meanwhile) -> None:
     await engine.submit("echo", 42, id="one")
-    once(monkeypatch, engine.adapter, "claim_stack_runs", lambda: engine.work(until_idle=True))
+    meanwhile(engine.adapter, "claim_stack_runs", lambda: engine.work(until_idle=True))
     assert (await TaskExecutor(engine.adapter).execute("one")).result == 42
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from sequential_adaptor import CannotGoBack, Engine, RecordExists, RecordNotFound, RunPruned, StorageAdapter
+from sequential_adaptor import CannotGoBack, Engine, RecordExists, RecordNotFound, RunPruned
 from sequential_adaptor.engine import rules
 from sequential_adaptor.engine.retention.pruning import Pruned
 from sequential_adaptor.engine.retention.tombstones import tombstone_id
@@ -20,44 +20,7 @@ ROW = 'async def main(n):\n    return [await call_host_tool("desk", "give", [i])
 WAITS = GIVES.replace("return ", "got = ") + '    return [got, await wait_for_event("go")]\n'
 NOTHING = timedelta(0)
 
-
-class Meanwhile:
-    """Lets somebody act once, just before or after a method of the store, where ``when`` says so of its arguments."""
-
-    def __init__(self, store: StorageAdapter, patch: pytest.MonkeyPatch) -> None:
-        self._store = store
-        self._patch = patch
-
-    def before(
-        self, method: str, act: Callable[[], Awaitable[Any]], when: Callable[..., bool] = lambda *_: True
-    ) -> None:
-        self._hook(method, act, when, first=True)
-
-    def after(
-        self, method: str, act: Callable[[], Awaitable[Any]], when: Callable[..., bool] = lambda *_: True
-    ) -> None:
-        self._hook(method, act, when, first=False)
-
-    def _hook(self, method: str, act: Callable[[], Awaitable[Any]], when: Callable[..., bool], *, first: bool) -> None:
-        real, acted = getattr(self._store, method), False
-
-        async def hooked(*args: Any, **options: Any) -> Any:
-            nonlocal acted
-            acts = not acted and when(*args)
-            acted = acted or acts
-            if acts and first:
-                await act()
-            found = await real(*args, **options)
-            if acts and not first:
-                await act()
-            return found
-
-        self._patch.setattr(self._store, method, hooked)
-
-
-@pytest.fixture
-def meanwhile(store: StorageAdapter, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    return Meanwhile(store, monkeypatch)
+Meanwhile = Callable[..., None]
 
 
 @pytest.fixture
@@ -83,7 +46,7 @@ async def test_a_run_that_is_retried_after_it_was_found_is_not_pruned(
     ready: Engine, desk: Any, meanwhile: Meanwhile
 ) -> None:
     await failed(ready, desk, "gives", "run")
-    meanwhile.after("query_task_runs", lambda: ready.retry("run"))
+    meanwhile(ready.adapter, "query_task_runs", lambda: ready.retry("run"), after=True)
     found = await ready.prune(NOTHING, status="failed")
     assert (found.runs, found.kept) == ([], {"run": "somebody goes on with it"})
     await ready.work(until_idle=True)
@@ -97,7 +60,7 @@ async def test_another_run_that_has_the_id_by_then_is_not_pruned(ready: Engine, 
         await ready.adapter.delete_task_run("run")
         await ready.submit("gives", 2, id="run")
 
-    meanwhile.after("query_task_runs", used_again)
+    meanwhile(ready.adapter, "query_task_runs", used_again, after=True)
     assert (await ready.prune(NOTHING, status="completed")).runs == []
     await ready.work(until_idle=True)
     assert await (await ready.submit("gives", 2, id="run")).result(10) == 2
@@ -108,7 +71,7 @@ async def test_an_id_that_somebody_sets_free_by_deleting_its_run_stays_free(
 ) -> None:
     await ready.run("gives", 1, id="run")
     await ready.run("gives", 1, id="other")
-    meanwhile.after("query_task_runs", lambda: ready.adapter.delete_task_run("run"))
+    meanwhile(ready.adapter, "query_task_runs", lambda: ready.adapter.delete_task_run("run"), after=True)
     found = await ready.prune(NOTHING, status="completed")
     assert (found.runs, found.kept) == (["other"], {})
     assert await ready.run("gives", 2, id="run") == 2
@@ -122,7 +85,7 @@ async def test_two_prunes_at_once_forget_everything_once(ready: Engine, desk: An
     async def other() -> None:
         others.extend((await ready.prune(NOTHING)).runs)
 
-    meanwhile.before("commit", other)
+    meanwhile(ready.adapter, "commit", other)
     assert await ready.prune(NOTHING) == Pruned()
     assert sorted(others) == ["a", "b", "c"]
     assert list(await ready.adapter.query_task_runs()) == []
@@ -139,7 +102,7 @@ async def test_an_id_that_is_pruned_meanwhile_is_not_used_again(
     await ready.run("gives", 1, id="old")
     await ready.run("row", 1, id="original")
     looked_for = ("old", tombstone_id("old"))
-    meanwhile.after(look, lambda: ready.prune(NOTHING, task="gives"), looked_for.__contains__)
+    meanwhile(ready.adapter, look, lambda: ready.prune(NOTHING, task="gives"), looked_for.__contains__, after=True)
     if way == "submit":
         await ready.submit("gives", 1, id="old")  # it was there
     else:
@@ -166,7 +129,7 @@ async def test_a_run_that_another_retry_has_moved_on_goes_on_by_itself(
         await ready.retry("run")
         await ready.work(until_idle=True)
 
-    meanwhile.after("get_task_run", other)
+    meanwhile(ready.adapter, "get_task_run", other, after=True)
     with pytest.raises(CannotGoBack, match="run run has not ended; it is suspended, and goes on by itself"):
         await ready.retry("run")
     await ready.handle("run").send("go", 2)
@@ -179,10 +142,14 @@ async def test_a_run_whose_queue_is_deleted_meanwhile_goes_on_without(
 ) -> None:
     await ready.set_queue("line")
     await failed(ready, desk, "gives", "run", queue="line")
-    meanwhile.after("get_stack_run", lambda: ready.delete_queue("line"), lambda id: id == "queue-line")
+    meanwhile(
+        ready.adapter, "get_stack_run", lambda: ready.delete_queue("line"), lambda id: id == "queue-line", after=True
+    )
     fork = await ready.fork("run", 1, id="fork")
     await ready.set_queue("line")
-    meanwhile.after("get_stack_run", lambda: ready.delete_queue("line"), lambda id: id == "queue-line")
+    meanwhile(
+        ready.adapter, "get_stack_run", lambda: ready.delete_queue("line"), lambda id: id == "queue-line", after=True
+    )
     await ready.retry("run")
     await ready.work(until_idle=True)
     assert [await fork.result(10), await ready.handle("run").result(10)] == [1, 1]
@@ -190,7 +157,13 @@ async def test_a_run_whose_queue_is_deleted_meanwhile_goes_on_without(
 
 async def test_a_child_that_is_deleted_meanwhile_begins_anew(ready: Engine, desk: Any, meanwhile: Meanwhile) -> None:
     await failed(ready, desk, "parent", "run")
-    meanwhile.after("get_task_run", lambda: ready.adapter.delete_task_run("run--1"), lambda id: id == "run--1")
+    meanwhile(
+        ready.adapter,
+        "get_task_run",
+        lambda: ready.adapter.delete_task_run("run--1"),
+        lambda id: id == "run--1",
+        after=True,
+    )
     await ready.retry("run")
     await ready.work(until_idle=True)
     assert await ready.handle("run").result(10) == 1
@@ -199,7 +172,7 @@ async def test_a_child_that_is_deleted_meanwhile_begins_anew(ready: Engine, desk
 
 async def test_a_run_that_is_deleted_meanwhile_is_not_there(ready: Engine, desk: Any, meanwhile: Meanwhile) -> None:
     await failed(ready, desk, "gives", "run")
-    meanwhile.before("commit", lambda: ready.adapter.delete_task_run("run"))
+    meanwhile(ready.adapter, "commit", lambda: ready.adapter.delete_task_run("run"))
     with pytest.raises(RecordNotFound, match="no TaskRun 'run'"):
         await ready.retry("run")
 

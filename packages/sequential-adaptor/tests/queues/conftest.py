@@ -66,29 +66,6 @@ async def engine(open_engine: OpenEngine) -> Engine:
     return engine
 
 
-Meanwhile = Callable[..., None]
-
-
-@pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """``meanwhile(store, "commit", act, when=...)``: somebody acts once, just before a call of which ``when`` holds."""
-
-    def meanwhile(
-        store: StorageAdapter, method: str, act: Callable[[], Awaitable[Any]], when: Callable[..., bool] | None = None
-    ) -> None:
-        original = getattr(store, method)
-        acts = [act]
-
-        async def disturbed(*args: Any, **named: Any) -> Any:
-            if acts and (when is None or when(*args, **named)):
-                await acts.pop()()
-            return await original(*args, **named)
-
-        monkeypatch.setattr(store, method, disturbed)
-
-    return meanwhile
-
-
 @pytest.fixture
 def most_at_once() -> Callable[[Iterable[TaskRun]], int]:
     """How many of the runs were on their way at the same time."""

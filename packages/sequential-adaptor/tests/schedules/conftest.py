@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from sequential_adaptor import Engine, create_adapter
-from sequential_adaptor.storage import StorageAdapter
 
 WORKER = Path(__file__).with_name("shifted_worker.py")
 CODE = "async def main(input):\n    return input\n"
@@ -108,29 +107,6 @@ async def engine(storage: str, offset_file: Path, monkeypatch: pytest.MonkeyPatc
         await engine.publish("note", CODE)
         await engine.publish("slow", SLOW)
         yield engine
-
-
-Meanwhile = Callable[..., None]
-
-
-@pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """``meanwhile(store, "commit", act, when=...)``: somebody acts once, just before a call of which ``when`` holds."""
-
-    def meanwhile(
-        store: StorageAdapter, method: str, act: Callable[[], Awaitable[Any]], when: Callable[..., bool] | None = None
-    ) -> None:
-        original = getattr(store, method)
-        acts = [act]
-
-        async def disturbed(*args: Any, **named: Any) -> Any:
-            if acts and (when is None or when(*args, **named)):
-                await acts.pop()()
-            return await original(*args, **named)
-
-        monkeypatch.setattr(store, method, disturbed)
-
-    return meanwhile
 
 
 @pytest.fixture

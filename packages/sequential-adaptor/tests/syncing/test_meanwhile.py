@@ -16,7 +16,7 @@ from sequential_adaptor.syncing import Selection, sync
 Pair = tuple[StorageAdapter, StorageAdapter]
 Publish = Callable[[StorageAdapter], Awaitable[None]]
 Act = Callable[[], Awaitable[Any]]
-Once = Callable[..., None]
+Meanwhile = Callable[..., None]
 
 FLAKY = """
 from sequential_adaptor.task import step
@@ -27,27 +27,6 @@ def give():
 async def main(input):
     return await step(give)
 """
-
-
-@pytest.fixture
-def once(monkeypatch: pytest.MonkeyPatch) -> Once:
-    """``once(store, method, act, first=False)``: ``act()`` happens beside the first call of the method."""
-
-    def once(store: StorageAdapter, method: str, act: Act, *, first: bool = False) -> None:
-        real, acts = getattr(store, method), [act]
-
-        async def beside(*arguments: Any, **options: Any) -> Any:
-            now = acts.pop() if acts else None
-            if now is not None and first:
-                await now()
-            answer = await real(*arguments, **options)
-            if now is not None and not first:
-                await now()
-            return answer
-
-        monkeypatch.setattr(store, method, beside)
-
-    return once
 
 
 def gone(store: StorageAdapter, run_id: str) -> Act:
@@ -62,7 +41,7 @@ def gone(store: StorageAdapter, run_id: str) -> Act:
 
 
 async def test_runs_that_are_pruned_after_they_were_listed_are_passed_over(
-    folders: Pair, publish: Publish, once: Once
+    folders: Pair, publish: Publish, meanwhile: Meanwhile
 ) -> None:
     source, target = folders
     await publish(source)
@@ -70,20 +49,22 @@ async def test_runs_that_are_pruned_after_they_were_listed_are_passed_over(
         for number in range(3):
             await engine.run("echo", number)
         await engine.submit("echo", 1, id="open")
-        once(source, "query_task_runs", lambda: engine.prune(timedelta(0)))
+        meanwhile(source, "query_task_runs", lambda: engine.prune(timedelta(0)), after=True)
         summary = await sync(source, target)
     assert (summary.copied, summary.moved, summary.refused) == (0, ["open"], {})
     assert [run.id for run in await target.query_task_runs()] == ["open"]
 
 
-async def test_a_run_that_is_deleted_on_its_way_is_at_neither_side(pair: Pair, publish: Publish, once: Once) -> None:
+async def test_a_run_that_is_deleted_on_its_way_is_at_neither_side(
+    pair: Pair, publish: Publish, meanwhile: Meanwhile
+) -> None:
     """Nothing of it stays parked at the target, and those after it are taken."""
     source, target = pair
     await publish(source)
     async with Engine(source) as engine:
         await engine.submit("echo", 1, id="a")
         await engine.submit("echo", 1, id="b")
-    once(source, "commit", gone(source, "a"), first=True)
+    meanwhile(source, "commit", gone(source, "a"))
     summary = await sync(source, target)
     assert (summary.moved, summary.refused) == (["b"], {})
     assert await target.get_task_run("a") is None
@@ -91,7 +72,7 @@ async def test_a_run_that_is_deleted_on_its_way_is_at_neither_side(pair: Pair, p
 
 
 async def test_where_the_target_cannot_delete_it_says_what_rests_there(
-    folders: Pair, publish: Publish, once: Once, monkeypatch: pytest.MonkeyPatch
+    folders: Pair, publish: Publish, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = folders
     await publish(source)
@@ -102,13 +83,13 @@ async def test_where_the_target_cannot_delete_it_says_what_rests_there(
     monkeypatch.setattr(target, "delete_task_run", refused)
     async with Engine(source) as engine:
         await engine.submit("echo", 1, id="a")
-    once(source, "commit", gone(source, "a"), first=True)
+    meanwhile(source, "commit", gone(source, "a"))
     assert list((await sync(source, target)).refused) == ["a"]
 
 
 @pytest.mark.parametrize("ended_only", [False, True])
 async def test_a_run_that_is_retried_after_it_was_listed_is_not_copied(
-    folders: Pair, once: Once, ended_only: bool
+    folders: Pair, meanwhile: Meanwhile, ended_only: bool
 ) -> None:
     """It is on its way by now: it moves, or is left open."""
     source, target = folders
@@ -116,7 +97,7 @@ async def test_a_run_that_is_retried_after_it_was_listed_is_not_copied(
     async with Engine(source) as engine:
         await engine.submit("flaky", 1, id="r")
         await engine.work(until_idle=True)
-        once(source, "query_task_runs", lambda: engine.retry("r"))
+        meanwhile(source, "query_task_runs", lambda: engine.retry("r"), after=True)
         summary = await sync(source, target, Selection(ended_only=ended_only))
     assert summary.copied == 0
     assert (summary.moved, summary.left_open) == (([], 1) if ended_only else (["r"], 0))
@@ -124,11 +105,13 @@ async def test_a_run_that_is_retried_after_it_was_listed_is_not_copied(
     assert [claim.stack_run.id for claim in await claimable.claim_stack_runs("worker")] == ["r"]
 
 
-async def test_a_key_that_is_deleted_after_it_was_listed_is_not_copied_as_null(folders: Pair, once: Once) -> None:
+async def test_a_key_that_is_deleted_after_it_was_listed_is_not_copied_as_null(
+    folders: Pair, meanwhile: Meanwhile
+) -> None:
     source, target = folders
     await source.set_keystore("TOKEN", "x")
     await source.set_keystore("NULL", None)
-    once(source, "list_keystore", lambda: source.delete_keystore("TOKEN"))
+    meanwhile(source, "list_keystore", lambda: source.delete_keystore("TOKEN"), after=True)
     assert (await sync(source, target)).keys == 1
     assert await target.list_keystore() == ["NULL"]
 
