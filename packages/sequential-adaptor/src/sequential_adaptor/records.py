@@ -128,6 +128,10 @@ class StackRun(_Changeable):
         """Whether this is a frame, which a runner moves on, and not a call."""
         return self.operation == ROOT_OPERATION
 
+    def is_held(self, now: datetime) -> bool:
+        """Whether somebody's lease on it stands at that time."""
+        return self.lease_expires_at is not None and self.lease_expires_at > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFunction(_Changeable):

@@ -98,7 +98,7 @@ async def _say_what_it_waits_for(engine: Engine, handle: RunHandle) -> None:
 
 def _holder(frame: StackRun, now: datetime) -> str | None:
     """Somebody else who works on the run, or has died doing so."""
-    if frame.worker is None or frame.lease_expires_at is None or frame.lease_expires_at <= now:
+    if frame.worker is None or not frame.is_held(now):
         return None
     if f":{os.getpid()}:" in frame.worker:
         return None

@@ -101,6 +101,7 @@ class TaskExecutor(StopAndGo):
         """Go on with a run that waits, giving it the value of its one outstanding call, or ``CallResults`` for several.
 
         A call whose outcome is stored already keeps it, and with no value at all the run goes on with what is stored.
+        Where somebody else holds the frame nothing is stored, and :class:`TaskBusy` is raised.
         ``parent_stack_run_id`` is the frame that waits, the root frame by default.
         """
         async with self._bench() as bench:
@@ -176,7 +177,7 @@ class TaskExecutor(StopAndGo):
     async def _give(self, bench: Workbench, run: TaskRun, frame_id: str, payload: JSON | CallResults) -> None:
         """Record the outcomes that were brought along, for calls that have none yet."""
         frame = await self._frame(bench, frame_id)
-        if frame.lease_expires_at is not None and frame.lease_expires_at > bench.clock.now():
+        if frame.is_held(bench.clock.now()):
             raise TaskBusy(frame_id, frame.worker, frame.lease_expires_at)
         waiting = await _waiting(bench, frame)
         for call, outcome in _matched(run, waiting, payload):

@@ -97,14 +97,14 @@ def is_due(found: StackRun, now: datetime) -> bool:
     """Whether a worker may claim it: ``due_at`` is set and past, and no live lease holds it."""
     if found.due_at is None or found.due_at > now or found.status in STACK_RUN.ended:
         return False
-    return found.lease_expires_at is None or found.lease_expires_at <= now
+    return not found.is_held(now)
 
 
 def holds(claim: Claim, found: StackRun, now: datetime) -> bool:
     """Whether a claim still covers the stored record."""
     if (found.token, found.worker) != (claim.token, claim.worker):
         return False
-    return found.lease_expires_at is not None and found.lease_expires_at > now
+    return found.is_held(now)
 
 
 def check_expectations(change: Update, found: TaskRun | StackRun) -> None:

@@ -25,7 +25,7 @@ def has_ended(row: TaskRun | StackRun) -> bool:
 
 def is_held(row: StackRun, now: datetime) -> bool:
     """Whether a worker holds it."""
-    return row.lease_expires_at is not None and row.lease_expires_at > now and move_of_parked(row) is None
+    return row.is_held(now) and move_of_parked(row) is None
 
 
 def travelling(row: StackRun, move: str) -> StackRun:

@@ -128,7 +128,7 @@ class Carrier:
 
     def _stands_still(self, rows: Iterable[StackRun], now: datetime) -> bool:
         time = self._store.time
-        held = sum(row.lease_expires_at is not None and row.lease_expires_at > now for row in rows)
+        held = sum(row.is_held(now) for row in rows)
         return self._bench.hands.free == _HANDS and not time.is_waking() and time.holders_asleep() == held
 
     async def _meet_ended(self) -> None:
