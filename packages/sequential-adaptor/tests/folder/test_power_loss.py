@@ -7,7 +7,8 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -75,16 +76,16 @@ class FragileDisk(Disk):
         """Leave in ``copy`` what may be found when the power is back."""
         with self._lock:
             shutil.copytree(base, copy)
-            for path, before in self._before.items():
-                if chance.random() < 0.5:
-                    _restore(copy / path.relative_to(base), before)
+            lost = {path: before for path, before in self._before.items() if chance.random() < 0.5}
+            for path, before in lost.items():
+                _restore(copy / path.relative_to(base), before)
             for path in self._unsafe:
                 found = copy / path.relative_to(base)
                 if found.exists() and chance.random() < 0.7:
                     os.truncate(found, chance.randrange(found.stat().st_size))
             for path, safe in self._grown.items():
                 found = copy / path.relative_to(base)
-                if found.exists():
+                if found.exists() and path not in lost:
                     found.write_bytes(_mixed(found.read_bytes(), safe, chance))
 
 
@@ -195,6 +196,34 @@ async def test_what_was_acknowledged_is_there(
     monkeypatch.undo()
     for copy, known in found:
         await check(copy, known)
+
+
+async def test_a_run_that_is_deleted_while_the_journal_is_cut(
+    base: Path,
+    tmp_path: Path,
+    checkpoint: Callable[[FolderAdapter], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its files are made safe before the index names it: the deletion may be what a power loss takes."""
+    monkeypatch.setattr(store, "Disk", FragileDisk)
+    async with FolderAdapter(base, durability="process") as adapter:
+        await create(adapter, "a", {})
+        await asyncio.to_thread(adapter._use().keeper.saving.save)
+        loop, disk = asyncio.get_running_loop(), FragileDisk.made
+
+        def delete_then(paths: Sequence[Path]) -> None:
+            """The first sync of a checkpoint: what it writes and lists is settled, and nothing of it is written."""
+            FragileDisk.sync_paths(disk, paths)
+            monkeypatch.setattr(disk, "sync_paths", partial(FragileDisk.sync_paths, disk))
+            assert asyncio.run_coroutine_threadsafe(adapter.delete_task_run("a"), loop).result(timeout=30)
+
+        monkeypatch.setattr(disk, "sync_paths", delete_then)
+        await checkpoint(adapter)
+        for seed in range(20):
+            await asyncio.to_thread(disk.lose_power, base, tmp_path / f"{seed}", random.Random(seed))
+    monkeypatch.undo()
+    for seed in range(20):
+        await check(tmp_path / f"{seed}", {})
 
 
 @pytest.mark.usefixtures("fragile")

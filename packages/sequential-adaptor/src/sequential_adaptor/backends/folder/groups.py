@@ -89,9 +89,11 @@ class Group:
         return self.run is None and self.frame is None and not self.calls
 
     def clear(self, parts: int) -> None:
-        """Take out everything; there may be so many files of calls."""
+        """Take out everything; there may be so many files of calls.
+
+        What was ``unsynced`` stays so: until the files are removed, an index that is being written may name them.
+        """
         self.dirty.update(range(max(parts, self.parts) + 1))
-        self.unsynced = set()
         self.run = self.frame = None
         self.calls, self.places = [], {}
 
