@@ -16,6 +16,7 @@ from parts.postgres import Postgres
 from parts.stores import Stores
 
 from sequential_adaptor.backends.supabase import SchemaMissing, SupabaseAdapter
+from sequential_adaptor.backends.supabase.commits import Commit
 from sequential_adaptor.backends.supabase.postgres import PostgresDoor
 from sequential_adaptor.errors import InvalidValue, StorageClosed
 from sequential_adaptor.ids import new_id
@@ -242,6 +243,20 @@ async def test_a_claim_that_comes_again_gets_what_it_got(adapter: SupabaseAdapte
     new = await adapter._door.call("sequential_claim", {**asked, "request": "request-2", "again": True})
     assert len(new) == 3
     assert {row["id"] for row in new}.isdisjoint(row["id"] for row in first)
+
+
+async def test_what_is_made_while_a_run_is_deleted_is_deleted_too(adapter: SupabaseAdapter, connection: Any) -> None:
+    """A holder commits a call while the run is deleted: no call is left over that nobody could ever end."""
+    await adapter.commit([Create(TaskRun(id="run-1", task_identifier="t")), Create(StackRun(task_run_id="run-1"))], id="1")
+    claims = await adapter.claim_stack_runs("w")
+    pending = Commit([Create(call(0, status="pending"))], claims, "2")
+    async with connection.transaction():
+        await connection.execute("select public.sequential_commit('', $1, '{}', false)", f"[{pending.text}]")
+        deleting = asyncio.create_task(adapter.delete_task_run("run-1"))
+        assert await asyncio.wait((deleting,), timeout=0.5) == (set(), {deleting})
+    assert await deleting is True
+    assert await adapter.query_stack_runs({"task_run_id": "run-1"}) == []
+    assert await adapter.claim_stack_runs("w", limit=9) == []
 
 
 async def test_wakes_across_one_another_do_not_stop(dsn: str) -> None:

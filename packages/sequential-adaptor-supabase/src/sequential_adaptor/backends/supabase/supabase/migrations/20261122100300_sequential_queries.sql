@@ -271,6 +271,8 @@ begin
     deleted := public.sequential_has_deleted(request);
     if not deleted then
         delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
+        -- Whoever had one of them locked has made others meanwhile, which that statement did not see and this one does.
+        delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
         delete from public.sequential_task_runs as stored where stored.id = sequential_delete_task_run.id;
         deleted := public.sequential_remember_deletion(found, request);
     end if;
