@@ -259,6 +259,23 @@ async def test_what_is_made_while_a_run_is_deleted_is_deleted_too(adapter: Supab
     assert await adapter.claim_stack_runs("w", limit=9) == []
 
 
+@pytest.mark.parametrize(
+    ("function", "named"), [("sequential_delete_task_run", "id"), ("sequential_delete_keystore", "key")]
+)
+async def test_a_deletion_that_comes_again_while_it_is_done_says_what_it_says(
+    adapter: SupabaseAdapter, connection: Any, function: str, named: str
+) -> None:
+    """It was sent again because it took too long: there was something to delete, and that is the answer."""
+    await adapter.create_task_run({"id": "it", "task_identifier": "t"})
+    await adapter.set_keystore("it", 1)
+    async with connection.transaction():
+        assert await connection.fetchval(f"select deleted from public.{function}('it', 'request')") is True
+        again = asyncio.create_task(adapter._door.call(function, {named: "it", "request": "request"}))
+        assert await asyncio.wait((again,), timeout=0.5) == (set(), {again})
+    [row] = await again
+    assert row["deleted"] is True
+
+
 async def test_wakes_across_one_another_do_not_stop(dsn: str) -> None:
     """Two workers, each of which holds what the other wakes, in one group: the locks are taken in one order."""
     async with SupabaseAdapter(dsn) as one, SupabaseAdapter(dsn) as two:

@@ -244,10 +244,11 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    if deleted then
-        insert into public.sequential_commits (id) values (request);
+    if not deleted then
+        return public.sequential_has_deleted(request); -- it came twice at once, and this one waited for the other
     end if;
-    return deleted;
+    insert into public.sequential_commits (id) values (request);
+    return true;
 end
 $$;
 
