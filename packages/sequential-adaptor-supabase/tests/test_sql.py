@@ -18,7 +18,7 @@ from parts.stores import Stores
 from sequential_adaptor.backends.supabase import SchemaMissing, SupabaseAdapter
 from sequential_adaptor.backends.supabase.commits import Commit
 from sequential_adaptor.backends.supabase.postgres import PostgresDoor
-from sequential_adaptor.errors import InvalidValue, StorageClosed
+from sequential_adaptor.errors import Conflict, InvalidValue, StorageClosed
 from sequential_adaptor.ids import new_id
 from sequential_adaptor.records import StackRun, TaskFunction, TaskRun, field_names
 from sequential_adaptor.storage import Claim, Create, Update, Wake
@@ -274,6 +274,18 @@ async def test_a_deletion_that_comes_again_while_it_is_done_says_what_it_says(
         assert await asyncio.wait((again,), timeout=0.5) == (set(), {again})
     [row] = await again
     assert row["deleted"] is True
+
+
+async def test_an_expected_lease_is_the_one_of_that_moment(adapter: SupabaseAdapter, connection: Any) -> None:
+    """Who changes a frame as long as nobody holds it is refused where it is claimed at this very moment."""
+    frame = await adapter.create_stack_run(StackRun(id="run-1", task_run_id="run-1"))
+    unheld = Update(StackRun, frame.id, {"state": 1}, expect={"lease_expires_at": None})
+    async with connection.transaction():
+        assert await connection.fetch("select id from public.sequential_claim('w', 60, 1, 'request')")
+        changing = asyncio.create_task(adapter.commit([unheld], id=new_id()))
+        assert await asyncio.wait((changing,), timeout=0.5) == (set(), {changing})
+    with pytest.raises(Conflict):
+        await changing
 
 
 async def test_wakes_across_one_another_do_not_stop(dsn: str) -> None:

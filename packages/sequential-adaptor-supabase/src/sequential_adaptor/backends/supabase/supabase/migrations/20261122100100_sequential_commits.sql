@@ -70,6 +70,11 @@ begin
     end if;
     wanted := jsonb_populate_record(null::public.sequential_stack_run_rows, fields);
     expected := jsonb_populate_record(null::public.sequential_stack_run_rows, expect);
+    -- A lease is read from elsewhere, as of the beginning of the statement: nobody may be about to change it.
+    if expect ? 'lease_expires_at' then
+        perform from public.sequential_stack_runs as stored
+        where stored.id = sequential_change_stack_run.id for no key update;
+    end if;
     update public.sequential_stack_runs as stored set
         task_run_id = case when fields ? 'task_run_id' then wanted.task_run_id else stored.task_run_id end,
         parent_stack_run_id =
