@@ -8,6 +8,7 @@ from typing import Final
 
 from sequential_adaptor.backends.supabase.announcing import Announcer
 from sequential_adaptor.backends.supabase.door import Door
+from sequential_adaptor.errors import StorageClosed
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.05, 2.0, 1.5
 """Seconds between two looks: they grow as long as there is nothing new."""
@@ -113,6 +114,8 @@ class Waiter:
             self._looking.add_done_callback(_seen)
         looking = self._looking
         await asyncio.wait((looking,))
+        if looking.cancelled():  # by `close`: whoever waits was not cancelled himself
+            raise StorageClosed(type(self._door).__name__)
         looking.result()
 
     async def _look_once(self) -> None:
