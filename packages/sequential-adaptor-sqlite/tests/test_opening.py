@@ -250,3 +250,30 @@ async def test_a_damaged_page_is_an_error(path: Path, open_adapter: OpenAdapter)
         await adapter.query_task_runs()
     assert isinstance(caught.value, StorageDamaged)
     assert any(line.startswith("damaged") for line in await adapter.diagnose(thorough=True))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file keeps its name")
+async def test_a_file_that_is_gone_while_it_is_open_takes_nothing_more(path: Path, open_adapter: OpenAdapter) -> None:
+    """Nothing is acknowledged that nobody would ever see, nobody idles on; put back, the file goes on as it was."""
+    old = await open_adapter()
+    await old.set_keystore("k", "old")
+    path.rename(path.with_suffix(".away"))
+    for asked in (
+        old.set_keystore("k", "lost"),
+        old.get_keystore("k"),
+        old.claim_stack_runs("w"),
+        old.wait_for_work(1),
+    ):
+        with pytest.raises(StorageUnavailable, match="deleted or replaced"):
+            await asked
+    path.with_suffix(".away").rename(path)
+    assert await old.get_keystore("k") == "old"
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    new = await open_adapter()
+    await new.set_keystore("k", "new")
+    with pytest.raises(StorageUnavailable, match="deleted or replaced"):
+        await old.set_keystore("k", "lost")
+    await old.close()
+    assert await new.get_keystore("k") == "new"
+    assert Path(f"{path}-wal").exists()

@@ -20,7 +20,7 @@ from aiosqlite import Connection
 from sequential_adaptor.backends.sqlite.answers import Answer, give
 from sequential_adaptor.backends.sqlite.failures import translate
 from sequential_adaptor.backends.sqlite.waiting import Patience
-from sequential_adaptor.errors import StorageClosed, StorageError
+from sequential_adaptor.errors import StorageClosed, StorageError, StorageUnavailable
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class Thread:
         self._forked = forked
         self._connection: Connection | None = None
         self._process = 0
+        self._file: tuple[int, int] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -55,6 +56,7 @@ class Thread:
                 raise translate(error, self.path) from error
             raise
         self._process = os.getpid()
+        self._file = _file_at(self.path)
         _OPEN.add(self)
 
     def post(self, function: Callable[[sqlite3.Connection], None]) -> None:
@@ -81,6 +83,7 @@ class Thread:
         """Like :meth:`call`, and again where SQLite is busy, as it is for a moment when a file is opened or closed."""
 
         def patiently(connection: sqlite3.Connection) -> T:
+            self.check_file()
             return Patience(self.path, self._seconds).until_free(lambda: function(connection))
 
         return await self.call(patiently)
@@ -101,6 +104,14 @@ class Thread:
         """Raise what says why it cannot be called, where it cannot."""
         self._usable()
 
+    def check_file(self) -> None:
+        """Raise where its file was deleted or replaced: SQLite goes on in one that nobody else will ever see."""
+        if self._file is not None and self._file != _file_at(self.path):
+            raise StorageUnavailable(
+                f"{self.path} is not the file any more that was opened: it was deleted or replaced. Nothing was written; "
+                "put it back, or end this process and start it again"
+            )
+
     def abandon(self) -> None:
         """Never touch the connection again: SQLite forbids it in the child of a fork, where closing counts as well."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
@@ -114,6 +125,17 @@ class Thread:
                 f"this {self._name} was opened in process {self._process}, before a fork; open one in this process"
             )
         return self._connection
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file has that path; ``None`` where there is none, or it cannot be said."""
+    if os.name != "posix":  # elsewhere an open file keeps its name
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 _OPEN: Final = weakref.WeakSet[Thread]()

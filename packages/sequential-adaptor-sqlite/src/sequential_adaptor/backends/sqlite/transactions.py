@@ -120,12 +120,12 @@ class Writer:
             give([answer for _, answer in group])
 
     def _run_group(self, connection: sqlite3.Connection, group: Sequence[_Asked]) -> None:
-        group = [asked for asked in group if self._is_worthwhile(asked, connection)]
-        if not group:
-            return
         try:
-            with self._turns.taken():
-                self._commit(connection, group)
+            self._thread.check_file()
+            group = [asked for asked in group if self._is_worthwhile(asked, connection)]
+            if group:
+                with self._turns.taken():
+                    self._commit(connection, group)
         except BaseException as error:
             for _, answer in group:
                 answer.fail(error)
