@@ -259,6 +259,19 @@ async def test_what_is_made_while_a_run_is_deleted_is_deleted_too(adapter: Supab
     assert await adapter.claim_stack_runs("w", limit=9) == []
 
 
+async def test_a_run_that_is_made_while_it_is_deleted_is_deleted_whole(adapter: SupabaseAdapter, connection: Any) -> None:
+    """It is made anew at the very moment in which it is deleted: no frame is left over without its run."""
+    await adapter.create_stack_run(call(0))
+    made = Commit([Create(TaskRun(id="run-1", task_identifier="t")), Create(StackRun(task_run_id="run-1"))], [], "2")
+    async with connection.transaction():
+        await connection.execute("select from public.sequential_stack_runs for update")
+        await connection.execute("select public.sequential_commit('', $1, '{}', false)", f"[{made.text}]")
+        deleting = asyncio.create_task(adapter.delete_task_run("run-1"))
+        assert await asyncio.wait((deleting,), timeout=0.5) == (set(), {deleting})
+    assert await deleting is True
+    assert await adapter.query_stack_runs({"task_run_id": "run-1"}) == []
+
+
 @pytest.mark.parametrize(
     ("function", "named"), [("sequential_delete_task_run", "id"), ("sequential_delete_keystore", "key")]
 )

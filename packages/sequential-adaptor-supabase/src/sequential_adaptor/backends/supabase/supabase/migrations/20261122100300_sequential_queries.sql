@@ -272,10 +272,13 @@ begin
     deleted := public.sequential_has_deleted(request);
     if not deleted then
         delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
-        -- Whoever had one of them locked has made others meanwhile, which that statement did not see and this one does.
-        delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
         delete from public.sequential_task_runs as stored where stored.id = sequential_delete_task_run.id;
-        deleted := public.sequential_remember_deletion(found, request);
+        deleted := found;
+        -- The first statement did not see what has been made since: by who had one of those rows, or made the run itself.
+        if deleted then
+            delete from public.sequential_stack_runs as stored where stored.task_run_id = sequential_delete_task_run.id;
+        end if;
+        deleted := public.sequential_remember_deletion(deleted, request);
     end if;
     return next;
 end
