@@ -303,6 +303,19 @@ async def test_a_call_that_outlasts_its_lease_is_sent_once(tmp_path: Path) -> No
         assert (await handle.result(), naps.begun) == ([0], 1)
 
 
+async def test_a_call_whose_frame_is_gone_is_performed_once(tmp_path: Path) -> None:
+    """Somebody has removed its run by hand: it ends, is not performed at each end of its lease, and leaves an idle store."""
+    async with ServiceClient() as services, FolderAdapter(tmp_path, durability="process") as store:
+        naps = Naps(0)
+        services.register_service("naps", naps)
+        call = {"id": "gone.1", "task_run_id": "gone", "parent_stack_run_id": "gone", "sequence": 1, "input": [7]}
+        await store.create_stack_run({**call, "operation": "naps.take"})
+        await asyncio.wait_for(Worker(store, lease=0.3, services=services).run(until_idle=True), 10)
+        ended = await store.get_stack_run("gone.1")
+        assert ended is not None
+        assert (naps.begun, ended.status, ended.due_at) == (1, "completed", None)
+
+
 class Forgetful(FolderAdapter):
     """A store whose first heartbeat finds the lease over: the worker was away for too long."""
 

@@ -11,7 +11,7 @@ from sequential_adaptor.engine import children, rules
 from sequential_adaptor.engine.holding.holder import Holder, Left, Manner
 from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.engine.queues.porter import Porter
-from sequential_adaptor.errors import ClaimLost, RegistryError, TaskFunctionNotFound
+from sequential_adaptor.errors import ClaimLost, RecordNotFound, RegistryError, TaskFunctionNotFound
 from sequential_adaptor.outcomes import error_as_json
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage.changes import Claim
@@ -155,6 +155,10 @@ class Attendant:
             await self._bench.commit((rules.tried_again_later(call, delay, failures, now, outcome.error),), claim)
             return
         after = rules.call_ended(call.replace(attempts=failures), outcome, now)
-        await self._bench.commit(rules.outcome_stored(call, after), claim)
+        stored = rules.outcome_stored(call, after)
+        try:
+            await self._bench.commit(stored, claim)
+        except RecordNotFound:  # its frame is gone: nobody is woken, and it is not performed for ever
+            await self._bench.commit(stored[:1], claim)
         if (holder := self._holders.get(call.parent_stack_run_id or "")) is not None:
             holder.look_again()
