@@ -47,7 +47,7 @@ class SQLiteAdapter(StorageAdapter):
       (it survives the death of any process; the last commits before a power failure may be lost, never a part of one).
 
     One connection, on a thread of its own; writes that are asked for side by side share a transaction. It may be used
-    from several event loops, and not across a fork: open one in each process.
+    from several event loops, and not across a fork: close it before, and open one in each process.
     """
 
     atomic: ClassVar[bool] = True

@@ -44,6 +44,11 @@ class Thread:
 
     async def open(self, connect: Callable[[], sqlite3.Connection]) -> None:
         """Make the connection, on its thread."""
+        if _file_at(self.path) in _INHERITED:
+            raise StorageError(
+                f"{self.path} was open when this process was forked from another one, and SQLite would lose what is "
+                "written here. Close it before the fork, or start processes by `spawn`"
+            )
         connection = Connection(connect, 64)
         # A program that forgets to close ends all the same: SQLite takes that for what it is, a process that died.
         connection._thread.daemon = True
@@ -115,6 +120,8 @@ class Thread:
     def abandon(self) -> None:
         """Never touch the connection again: SQLite forbids it in the child of a fork, where closing counts as well."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+        if self._connection is not None and self._file is not None:
+            _INHERITED.add(self._file)
         self._forked()
 
     def _usable(self) -> Connection:
@@ -122,7 +129,8 @@ class Thread:
             raise StorageClosed(self._name)
         if self._process != os.getpid():
             raise StorageError(
-                f"this {self._name} was opened in process {self._process}, before a fork; open one in this process"
+                f"this {self._name} was opened in process {self._process}, before a fork; close it before the fork and "
+                "open one in each process, or start processes by `spawn`"
             )
         return self._connection
 
@@ -139,6 +147,11 @@ def _file_at(path: str) -> tuple[int, int] | None:
 
 
 _OPEN: Final = weakref.WeakSet[Thread]()
+
+_INHERITED: Final = set[tuple[int, int]]()
+"""The files that were open at the fork which made this process. SQLite keeps in memory which locks it has on a file, and
+a fork copies that, but not the locks: a new connection here would take itself for one that holds them. Whoever closes the
+file elsewhere then takes himself for the last one, and removes the log that is written to here."""
 
 
 def _after_fork() -> None:
