@@ -75,6 +75,29 @@ async def test_closing_gives_every_descriptor_back(path: Path) -> None:
     assert [await once() for _ in range(5)] == [first] * 5
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+async def test_opening_that_is_given_up_gives_every_descriptor_back(path: Path) -> None:
+    """Somebody else has the file, and it is not waited for: what is opened at last is closed, and not left to chance."""
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async with SQLiteAdapter(path) as adapter:
+        await adapter.set_keystore("k", 1)
+    before = descriptors()
+    for _ in range(3):
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(adapter.init(), 0.1)
+        other.execute("ROLLBACK")
+        other.close()
+        async with adapter:
+            assert await adapter.get_keystore("k") == 1
+        assert descriptors() == before
+
+
 @pytest.mark.parametrize(("durability", "synchronous"), [("power", 2), ("process", 1)])
 async def test_durability_is_what_was_asked_for(open_adapter: OpenAdapter, durability: str, synchronous: int) -> None:
     """`power` syncs at each commit (FULL), `process` at checkpoints only (NORMAL)."""

@@ -81,7 +81,7 @@ class SQLiteAdapter(StorageAdapter):
     async def init(self) -> None:
         async with self._opening:
             if not self._thread.is_open:
-                await self._thread.open(self._connect)
+                await self._thread.open(self._connect, self._disconnect)
 
     async def close(self) -> None:
         async with self._opening:

@@ -8,11 +8,14 @@ tests/test_connection.py pin it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import os
 import sqlite3
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from aiosqlite import Connection
@@ -36,20 +39,29 @@ class Thread:
         self._connection: Connection | None = None
         self._process = 0
         self._file: tuple[int, int] | None = None
+        self._giving_up: threading.Thread | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it was opened, and not closed."""
         return self._connection is not None
 
-    async def open(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        """Make the connection, on its thread."""
+    async def open(self, connect: Callable[[], sqlite3.Connection], last: Callable[[sqlite3.Connection], None]) -> None:
+        """Make the connection, on its thread; ``last`` closes one that is made when nobody waits for it any more."""
         if _file_at(self.path) in _INHERITED:
             raise StorageError(
                 f"{self.path} was open when this process was forked from another one, and SQLite would lose what is "
                 "written here. Close it before the fork, or start processes by `spawn`"
             )
-        connection = Connection(connect, 64)
+        if self._giving_up is not None:
+            await asyncio.to_thread(self._giving_up.join)
+        made: list[sqlite3.Connection] = []
+
+        def make() -> sqlite3.Connection:
+            made.append(connect())
+            return made[0]
+
+        connection = Connection(make, 64)
         # A program that forgets to close ends all the same: SQLite takes that for what it is, a process that died.
         connection._thread.daemon = True
         try:
@@ -59,6 +71,10 @@ class Thread:
             connection._thread.join()
             if isinstance(error, sqlite3.Error):
                 raise translate(error, self.path) from error
+            raise
+        except asyncio.CancelledError:
+            self._giving_up = threading.Thread(target=_give_up, args=(connection, made, last), daemon=True)
+            self._giving_up.start()
             raise
         self._process = os.getpid()
         self._file = _file_at(self.path)
@@ -133,6 +149,13 @@ class Thread:
                 "open one in each process, or start processes by `spawn`"
             )
         return self._connection
+
+
+def _give_up(connection: Connection, made: Sequence[sqlite3.Connection], last: Callable[[sqlite3.Connection], None]) -> None:
+    connection._thread.join()
+    for one in made:
+        with contextlib.suppress(sqlite3.Error, StorageError):
+            last(one)
 
 
 def _file_at(path: str) -> tuple[int, int] | None:
