@@ -208,8 +208,9 @@ print(codes, count)
 async def test_a_fork_is_refused_and_harms_nothing(
     path: Path, start_process: StartProcess, open_adapter: Callable[..., Awaitable[SQLiteAdapter]]
 ) -> None:
-    """The child can open other files, not this one: SQLite believes it has locks on it that no fork passes on, and what the
-    child wrote would be lost when the parent closes. Its exit leaves the parent's connection alone."""
+    """The child can open other files, not this one: SQLite believes it has locks on it that no fork passes on, and what
+    the child wrote would be lost when the parent closes. Its exit leaves the parent's connection alone.
+    """
     process = start_process(_FORKED, path)
     out, _ = process.communicate(timeout=60)
     assert out.startswith("[0, 0, 0, 0]")

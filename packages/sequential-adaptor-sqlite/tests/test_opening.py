@@ -77,7 +77,7 @@ async def test_closing_gives_every_descriptor_back(path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 async def test_opening_that_is_given_up_gives_every_descriptor_back(path: Path) -> None:
-    """Somebody else has the file, and it is not waited for: what is opened at last is closed, and not left to chance."""
+    """Somebody else has the file, and it is not waited for: what is opened at last is closed."""
 
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

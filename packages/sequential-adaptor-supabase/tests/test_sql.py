@@ -247,7 +247,8 @@ async def test_a_claim_that_comes_again_gets_what_it_got(adapter: SupabaseAdapte
 
 async def test_what_is_made_while_a_run_is_deleted_is_deleted_too(adapter: SupabaseAdapter, connection: Any) -> None:
     """A holder commits a call while the run is deleted: no call is left over that nobody could ever end."""
-    await adapter.commit([Create(TaskRun(id="run-1", task_identifier="t")), Create(StackRun(task_run_id="run-1"))], id="1")
+    run, frame = TaskRun(id="run-1", task_identifier="t"), StackRun(task_run_id="run-1")
+    await adapter.commit([Create(run), Create(frame)], id="1")
     claims = await adapter.claim_stack_runs("w")
     pending = Commit([Create(call(0, status="pending"))], claims, "2")
     async with connection.transaction():
@@ -259,7 +260,9 @@ async def test_what_is_made_while_a_run_is_deleted_is_deleted_too(adapter: Supab
     assert await adapter.claim_stack_runs("w", limit=9) == []
 
 
-async def test_a_run_that_is_made_while_it_is_deleted_is_deleted_whole(adapter: SupabaseAdapter, connection: Any) -> None:
+async def test_a_run_that_is_made_while_it_is_deleted_is_deleted_whole(
+    adapter: SupabaseAdapter, connection: Any
+) -> None:
     """It is made anew at the very moment in which it is deleted: no frame is left over without its run."""
     await adapter.create_stack_run(call(0))
     made = Commit([Create(TaskRun(id="run-1", task_identifier="t")), Create(StackRun(task_run_id="run-1"))], [], "2")

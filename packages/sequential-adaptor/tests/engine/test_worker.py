@@ -304,7 +304,7 @@ async def test_a_call_that_outlasts_its_lease_is_sent_once(tmp_path: Path) -> No
 
 
 async def test_a_call_whose_frame_is_gone_is_performed_once(tmp_path: Path) -> None:
-    """Somebody has removed its run by hand: it ends, is not performed at each end of its lease, and leaves an idle store."""
+    """Somebody has removed its run by hand: it ends, is not performed at each end of its lease, and all is idle."""
     async with ServiceClient() as services, FolderAdapter(tmp_path, durability="process") as store:
         naps = Naps(0)
         services.register_service("naps", naps)

@@ -129,8 +129,8 @@ class Thread:
         """Raise where its file was deleted or replaced: SQLite goes on in one that nobody else will ever see."""
         if self._file is not None and self._file != _file_at(self.path):
             raise StorageUnavailable(
-                f"{self.path} is not the file any more that was opened: it was deleted or replaced. Nothing was written; "
-                "put it back, or end this process and start it again"
+                f"{self.path} is not the file any more that was opened: it was deleted or replaced. Nothing was "
+                "written; put it back, or end this process and start it again"
             )
 
     def abandon(self) -> None:
@@ -151,7 +151,9 @@ class Thread:
         return self._connection
 
 
-def _give_up(connection: Connection, made: Sequence[sqlite3.Connection], last: Callable[[sqlite3.Connection], None]) -> None:
+def _give_up(
+    connection: Connection, made: Sequence[sqlite3.Connection], last: Callable[[sqlite3.Connection], None]
+) -> None:
     connection._thread.join()
     for one in made:
         with contextlib.suppress(sqlite3.Error, StorageError):
@@ -172,9 +174,12 @@ def _file_at(path: str) -> tuple[int, int] | None:
 _OPEN: Final = weakref.WeakSet[Thread]()
 
 _INHERITED: Final = set[tuple[int, int]]()
-"""The files that were open at the fork which made this process. SQLite keeps in memory which locks it has on a file, and
-a fork copies that, but not the locks: a new connection here would take itself for one that holds them. Whoever closes the
-file elsewhere then takes himself for the last one, and removes the log that is written to here."""
+"""The files that were open at the fork which made this process.
+
+SQLite keeps in memory which locks it has on a file, and a fork copies that, but not the locks: a new connection here
+would take itself for one that holds them. Who closes the file elsewhere is the last one then, and removes the log that
+is still written to here.
+"""
 
 
 def _after_fork() -> None:
