@@ -193,6 +193,38 @@ async def test_patience_ends(open_door: OpenDoor, project: Project) -> None:
     assert await kept(door, "k") == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"200 OK\r\nconnection: close\r\n\r\n",
+        b"204 No Content\r\n\r\n",
+        b"200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9\r\n\r\n\x1f\x8bdamaged",
+        b'200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n["\xff"]',
+        b"200 OK\r\ncontent-length: 4\r\n\r\npage",
+    ],
+    ids=["empty", "cut off", "no content", "damaged", "no text", "a page"],
+)
+async def test_an_answer_that_is_none_is_no_success(open_door: OpenDoor, answer: bytes) -> None:
+    """Somebody stands in between and answers himself, or cuts the answer off: what was asked for may not be done."""
+    asked = 0
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        writer.write(b"HTTP/1.1 " + answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(reply, "127.0.0.1", 0)
+    async with server:
+        door = await open_door(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience=IMPATIENT)
+        with pytest.raises(StorageUnavailable):
+            await door.call("sequential_commit", {"plain": "{}", "commits": "[]", "locks": "{}", "apart": False})
+    assert asked > 1
+
+
 async def test_nobody_there_is_said(open_door: OpenDoor, project: Project) -> None:
     """A port that nobody listens on."""
     async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0) as server:

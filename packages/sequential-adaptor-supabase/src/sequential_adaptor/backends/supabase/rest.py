@@ -77,7 +77,9 @@ class RestDoor(Door):
 
         limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
         # No redirects: the key goes to nobody else. No HTTP/2: its header coder logs what it encodes.
-        self._session = httpx.AsyncClient(timeout=httpx.Timeout(self._timeout, pool=None), limits=limits)
+        self._session = httpx.AsyncClient(
+            timeout=httpx.Timeout(self._timeout, pool=None), limits=limits, event_hooks={"response": [_refuse_empty]}
+        )
         options = AsyncClientOptions(httpx_client=self._session, auto_refresh_token=False, persist_session=False)
         self._client = await acreate_client(self._url, self._key, options)
 
@@ -117,11 +119,21 @@ class RestDoor(Door):
             answer: Any = (await self._client.rpc(function, arguments).execute()).data
         except APIError as error:
             return (), read_api_error(error, self.address), error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return (), read_transport_error(error, self.address), error
+        except UnicodeError as error:
+            return (), strange_answer(error, self.address), error
         if not isinstance(answer, list):
             return (), strange_answer(answer, self.address), None
         return answer, None, None
+
+
+async def _refuse_empty(response: httpx.Response) -> None:
+    """PostgREST never says nothing where it has done something; the client would take it for an answer without rows."""
+    import httpx
+
+    if response.is_success and not await response.aread():
+        raise httpx.RemoteProtocolError("an empty answer", request=response.request)
 
 
 def _checked_url(url: str) -> str:

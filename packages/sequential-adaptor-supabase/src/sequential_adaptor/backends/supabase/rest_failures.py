@@ -79,7 +79,7 @@ def read_api_error(error: APIError, address: str) -> Failure:
     return Failure(Course.FINAL, (StorageUnavailable if code == "540" else StorageError)(said))
 
 
-def read_transport_error(error: httpx.TransportError, address: str) -> Failure:
+def read_transport_error(error: httpx.RequestError, address: str) -> Failure:
     """What it means that there was no answer: nobody knows whether it was done, and it may be done again."""
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     return Failure(Course.PASSING, StorageUnavailable(f"{address} did not answer: {what}"))
