@@ -25,7 +25,7 @@ class Outcome:
 
 def error_as_json(error: BaseException, *, with_traceback: bool = False) -> dict[str, JSON]:
     """``{"type", "message", "traceback"?, "retryable"?, "status_code"?}``, always storable."""
-    found: dict[str, JSON] = {"type": type_name(error), "message": storable_text(str(error))}
+    found: dict[str, JSON] = {"type": type_name(error), "message": message_of(error)}
     if isinstance(error, CallFailed):
         found |= {"type": error.type, "message": storable_text(error.message)}
         if error.retryable:
@@ -55,6 +55,14 @@ def type_name(error: BaseException) -> str:
     kind = type(error)
     bare = kind.__module__ in ("builtins", "sequential_adaptor.errors")
     return kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, as text that can be stored; an error may also fail to say it."""
+    try:
+        return storable_text(str(error))
+    except Exception:  # as tracebacks have it
+        return "<exception str() failed>"
 
 
 def storable_text(text: str) -> str:

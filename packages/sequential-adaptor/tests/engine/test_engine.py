@@ -508,6 +508,32 @@ async def test_steps_that_block_run_side_by_side(engine: Engine) -> None:
     assert max(sum(one[0] <= begun < one[1] for one in naps) for begun, _ in naps) > 8
 
 
+SPEECHLESS = """
+class Speechless(Exception):
+    def __str__(self):
+        return self.nothing
+def fails():
+    raise Speechless
+async def caught():
+    try:
+        await step(fails)
+    except Exception as error:
+        return type(error).__name__
+async def main(where):
+    if where == "step":
+        return await caught()
+    await step(int)
+    raise Speechless
+"""
+
+
+async def test_an_error_that_cannot_say_what_it_is_ends_a_step_and_a_task_like_any_other(engine: Engine) -> None:
+    await engine.publish("speechless", SPEECHLESS)
+    assert await engine.run("speechless", "step", timeout=30) == "Speechless"
+    with pytest.raises(TaskFailed, match=r"Speechless: <exception str\(\) failed>"):
+        await engine.run("speechless", "task", timeout=30)
+
+
 async def test_a_step_that_raises_stop_iteration_ends_as_any_that_fails(engine: Engine) -> None:
     await engine.publish("stops", "def stop():\n    next(iter(()))\nasync def main():\n    await step(stop)")
     with pytest.raises(TaskFailed, match="StopIteration"):

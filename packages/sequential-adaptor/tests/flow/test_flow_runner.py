@@ -419,6 +419,12 @@ async def test_a_new_version_of_a_graph_leaves_runs_in_flight_on_theirs(engine: 
             "needs a list",
         ),
         ("graph = {'initial': 'a', 'states': {'a': {'always': 'b'}, 'b': {'always': 'a'}}}", "a -> b -> a"),
+        (
+            "graph = {'initial': 'a', 'states': {'a': {'onDone': 'a'}}}\n"
+            "class Speechless(Exception):\n    def __str__(self): return self.nothing\n"
+            "async def a(i): raise Speechless",
+            "<exception str() failed>",
+        ),
     ],
 )
 async def test_a_flow_that_cannot_go_on_fails_and_says_why(engine: Engine, code: str, said: str) -> None:

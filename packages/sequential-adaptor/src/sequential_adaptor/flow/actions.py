@@ -15,6 +15,7 @@ from sequential_adaptor.flow.expressions import fresh, reader
 from sequential_adaptor.flow.guards import Function
 from sequential_adaptor.flow.problems import Findings, at
 from sequential_adaptor.flow.running import Operation, Reader, Run
+from sequential_adaptor.outcomes import message_of
 from sequential_adaptor.values import JSON
 
 BUILT_IN = ("assign", "raise", "cancel", "log")
@@ -115,7 +116,7 @@ def _named(name: str, function: Function, params: JSON, shown: bool, path: str) 
         try:
             changes = function(fresh(run.context), fresh(run.event), fresh(params))
         except Exception as error:
-            raise ActionFailed(path, f"action {name!r}", f"raised {type(error).__name__}: {error}") from error
+            raise ActionFailed(path, f"action {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
         if changes is not None:
             _change(run, changes, name, path)
 
@@ -187,7 +188,7 @@ def _called_delay(name: str, function: Function, path: str) -> Reader:
         try:
             return function(fresh(run.context), fresh(run.event), None)
         except Exception as error:
-            raise ActionFailed(path, f"delay {name!r}", f"raised {type(error).__name__}: {error}") from error
+            raise ActionFailed(path, f"delay {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
 
     return called
 

@@ -12,6 +12,7 @@ from sequential_adaptor.flow.problems import Findings, at
 from sequential_adaptor.flow.reading import listed
 from sequential_adaptor.flow.running import Guard, Run
 from sequential_adaptor.flow.targets import by_id
+from sequential_adaptor.outcomes import message_of
 from sequential_adaptor.values import JSON
 
 Function = Callable[[Any, Any, Any], Any]
@@ -84,6 +85,6 @@ def _named(name: str, function: Function, params: JSON, path: str) -> Guard:
         try:
             return bool(function(fresh(run.context), fresh(run.event), fresh(params)))
         except Exception as error:
-            raise ActionFailed(path, f"guard {name!r}", f"raised {type(error).__name__}: {error}") from error
+            raise ActionFailed(path, f"guard {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
 
     return guard

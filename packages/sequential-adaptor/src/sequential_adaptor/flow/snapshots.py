@@ -18,6 +18,7 @@ from sequential_adaptor import values
 from sequential_adaptor.flow.configurations import Configuration
 from sequential_adaptor.flow.errors import ActionFailed, SnapshotError
 from sequential_adaptor.flow.running import Run
+from sequential_adaptor.outcomes import message_of
 from sequential_adaptor.values import JSON
 
 ACTIVE, DONE, ERROR = "active", "done", "error"
@@ -119,21 +120,16 @@ def failed(before: dict[str, JSON], error: JSON) -> dict[str, JSON]:
 def error_of(error: Exception) -> dict[str, JSON]:
     """An exception as JSON: what a guard or action raised, with its place, where there is one."""
     cause = error.__cause__ if isinstance(error, ActionFailed) and error.__cause__ is not None else error
-    found: dict[str, JSON] = {"type": type(cause).__name__, "message": _text(cause)}
+    found: dict[str, JSON] = {"type": type(cause).__name__, "message": message_of(cause)}
     if isinstance(error, ActionFailed):
         found["where"] = error.where
     return found
 
 
-def _text(error: BaseException) -> str:
-    """The message, as text that JSON can hold."""
-    return str(error).encode("utf-8", "replace").decode("utf-8")
-
-
 def error_value(error: object) -> dict[str, JSON]:
     """The error of a rejected invocation, however it is given, with ``message``."""
     if isinstance(error, BaseException):
-        return {"type": type(error).__name__, "message": _text(error)}
+        return {"type": type(error).__name__, "message": message_of(error)}
     if isinstance(error, dict):
         return {**error, "message": error.get("message", "")}
     return {"type": "Error", "message": error if isinstance(error, str) else values.encode(error)}

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from sequential_adaptor import outcomes
+
 if TYPE_CHECKING:
     import httpx
 
@@ -67,7 +69,7 @@ def type_of(error: BaseException) -> str:
 
 def message_of(error: BaseException) -> str:
     """What an error says, or its name where it says nothing, as many time-outs do."""
-    return str(error) or type(error).__name__
+    return outcomes.message_of(error) or type(error).__name__
 
 
 def reason_phrase(response: httpx.Response) -> str:

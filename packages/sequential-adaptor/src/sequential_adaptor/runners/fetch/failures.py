@@ -14,6 +14,7 @@ from typing import Any
 
 from sequential_adaptor import errors
 from sequential_adaptor.errors import CallFailed, ServiceError, TaskCancelled, TaskFailed
+from sequential_adaptor.outcomes import message_of, storable_text
 from sequential_adaptor.values import JSON
 
 Revive = Callable[[str, Mapping[str, JSON]], BaseException]
@@ -28,8 +29,8 @@ def stored(error: BaseException, files: Collection[str], module_name: str) -> di
     text = "".join(_own_traceback(error, files).format())
     return {
         "type": _type_name(error, module_name),
-        "message": _storable(str(error)),
-        "traceback": _storable(text.replace(f"{module_name}.", "")),
+        "message": message_of(error),
+        "traceback": storable_text(text.replace(f"{module_name}.", "")),
     }
 
 
@@ -138,6 +139,3 @@ def _drop_machinery(found: traceback.TracebackException | None, files: Collectio
     for inner in found.exceptions or ():
         _drop_machinery(inner, files)
 
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

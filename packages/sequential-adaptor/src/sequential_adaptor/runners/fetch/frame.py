@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from sequential_adaptor.errors import NonDeterminismError, NotDurable, TaskError
+from sequential_adaptor.outcomes import message_of
 from sequential_adaptor.records import StackRun
 from sequential_adaptor.runners.base import Assignment, Call, Ending, Turn
 from sequential_adaptor.runners.fetch import failures
@@ -147,7 +148,7 @@ class Frame:
             raise
         except asyncio.CancelledError as error:
             ending = Ending(
-                "cancelled", error={"type": "CancelledError", "message": str(error) or "the task was cancelled"}
+                "cancelled", error={"type": "CancelledError", "message": message_of(error) or "the task was cancelled"}
             )
         except BaseException as error:  # SystemExit too is but how a task ends
             ending = self._failed(error)
@@ -256,7 +257,7 @@ class Frame:
         """An error in a part of the task for which nobody waits."""
         if current.host is self and not self.closed:  # else the collector found it, at no time of the task's
             error = context.get("exception")
-            what = f": {type(error).__name__}: {error}" if error is not None else ""
+            what = f": {type(error).__name__}: {message_of(error)}" if error is not None else ""
             self.log_lines.write(f"{context.get('message', 'an error was lost')}{what}\n")
 
     def _guarded(self, function: Any, *args: Any) -> Any:
