@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -506,6 +507,44 @@ async def test_steps_that_block_run_side_by_side(engine: Engine) -> None:
     naps = await engine.run("naps")
     assert len(naps) == 32
     assert max(sum(one[0] <= begun < one[1] for one in naps) for begun, _ in naps) > 8
+
+
+EXITS = """
+import asyncio, sys
+def leaves():
+    sys.exit(3)
+async def leaves_async():
+    sys.exit(3)
+def interrupts():
+    raise KeyboardInterrupt
+def closes():
+    raise GeneratorExit
+async def several():
+    raise BaseExceptionGroup("several", [SystemExit(3)])
+async def main():
+    caught = []
+    for call in (step(leaves), step(leaves_async), step(interrupts), step(closes), step(several),
+                 call_host_tool("exits", "now"), call_host_tool("exits", "soon")):
+        try:
+            await call
+        except Exception as error:
+            caught.append(type(error).__name__)
+    return caught
+"""
+
+
+class Exits:
+    def now(self) -> None:
+        sys.exit(3)
+
+    async def soon(self) -> None:
+        sys.exit(3)
+
+
+async def test_a_function_that_exits_ends_its_call_and_not_the_worker(engine: Engine) -> None:
+    engine.services.register_service("exits", Exits())
+    await engine.publish("exits", EXITS)
+    assert await engine.run("exits", timeout=30) == [*["RuntimeError"] * 5, *["ServiceError"] * 2]
 
 
 SPEECHLESS = """

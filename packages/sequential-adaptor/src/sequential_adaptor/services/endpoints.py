@@ -103,5 +103,6 @@ def _parameters(function: Callable[..., Any]) -> Collection[str]:
 def _plain_call(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except StopIteration as error:  # no Future can hold one: it would be lost, and the call with it
-        raise RuntimeError(f"the service raised StopIteration: {error}") from error
+    except (StopIteration, GeneratorExit, KeyboardInterrupt) as error:
+        # No future can hold the first, which would be lost, and the call with it; the others are for us, from elsewhere.
+        raise RuntimeError(f"the service raised {type(error).__name__}: {error}") from error

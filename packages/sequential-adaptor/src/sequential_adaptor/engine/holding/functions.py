@@ -43,5 +43,6 @@ class Functions:
 def _called(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except StopIteration as error:  # no future can hold one: it would be lost, and the call with it
+    except (StopIteration, GeneratorExit, KeyboardInterrupt) as error:
+        # No future can hold the first, which would be lost, and the call with it; the others are for us, from elsewhere.
         raise RuntimeError(f"the function raised {error!r}") from error

@@ -64,6 +64,10 @@ class Performer:
             return failed(RuntimeError(f"{record.operation} was cancelled from within: {error!r}"))
         except Exception as error:  # whatever the other side does ends up inside the task, at the line of the call
             return failed(error)
+        except (GeneratorExit, KeyboardInterrupt):  # it is we who are to stop
+            raise
+        except BaseException as error:  # a function that calls sys.exit() ends its call, and not the worker
+            return failed(RuntimeError(f"{record.operation} raised {error!r}"))
         return outcome
 
     async def aclose(self) -> None:
