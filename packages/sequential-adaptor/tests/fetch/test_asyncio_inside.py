@@ -299,6 +299,46 @@ async def test_what_the_task_leaves_behind_is_cancelled_as_asyncio_run_does_it(t
     assert one.result == "done"
 
 
+@pytest.mark.parametrize("left_behind", ["asyncio.create_task(begun())", "await anext(generates)"])
+async def test_a_cancel_comes_too_late_for_a_task_that_cleans_up_what_it_leaves_behind(
+    task: Any, left_behind: str
+) -> None:
+    one = task(f"""
+        import asyncio
+        async def cleaning():
+            try:
+                yield
+            finally:
+                await call_host_tool("s", "clean")
+                await call_host_tool("s", "more")
+        generates = cleaning()
+        async def begun():
+            async for _ in generates:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await generates.aclose()
+        async def main():
+            {left_behind}
+            await asyncio.sleep(0)
+            return "done"
+    """)
+    await one.start()
+    await one.cancel()
+    assert list(one.open_calls) == [1]
+    await one.finish(1)
+    await one.start()
+    await one.finish(2)
+    assert one.result == "done"
+
+
+async def test_a_generator_exit_that_a_task_raises_is_but_how_it_ends(task: Any) -> None:
+    one = task("async def main():\n    await call_host_tool('s', 'm')\n    raise GeneratorExit('out')")
+    await one.start()
+    await one.finish(1)
+    assert (one.error["type"], one.error["message"]) == ("GeneratorExit", "out")
+
+
 async def test_a_deadlock_fails_with_the_line_that_waits(task: Any) -> None:
     one = task("""
         import asyncio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from types import ModuleType
 from typing import Any
@@ -124,10 +125,16 @@ class Frame:
 
     def _ending(self) -> Ending | None:
         if self._doom is None and self._main is not None and self._main.done():
-            return self._main.result()
+            return self._end_of(self._main)
         if self._doom is None and not self._can_go_on():
             self.doom(self._deadlock())
         return None if self._doom is None else self._failed(self._doom)
+
+    def _end_of(self, main: asyncio.Task[Ending]) -> Ending:
+        try:
+            return main.result()
+        except BaseException as error:  # a GeneratorExit that is none of ours
+            return self._failed(error)
 
     def _can_go_on(self) -> bool:
         return bool(self.calls.outstanding or self.loop.timers)
@@ -163,8 +170,9 @@ class Frame:
         for task in others:
             task.cancel()
         if others:
-            await asyncio.gather(*others, return_exceptions=True)
-        await self.loop.shutdown_asyncgens()
+            await _to_its_end(asyncio.gather(*others, return_exceptions=True))
+        if self.loop.has_async_generators:
+            await _to_its_end(self.loop.create_task(self.loop.shutdown_asyncgens()))
 
     def _failed(self, error: BaseException) -> Ending:
         self.raised = error
@@ -266,3 +274,10 @@ class Frame:
         except NonDeterminismError as error:
             self.doom(error)
             return False
+
+
+async def _to_its_end(future: asyncio.Future[Any]) -> None:
+    """Wait for it. A cancel comes too late: the task has ended, and whatever it leaves behind was told already."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(future)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from sequential_adaptor.errors import NotDurable
 from sequential_adaptor.runners.fetch.clock import Clock
@@ -38,6 +38,7 @@ class TaskLoop(asyncio.BaseEventLoop):
     """Runs one frame. ``feed`` applies the next happening, and says whether there was one."""
 
     # What asyncio's loop has, in all versions, and typeshed leaves out.
+    _asyncgens: WeakSet[Any]
     _check_closed: Callable[[], None]
     _ready: deque[asyncio.Handle]
     _thread_id: int | None
@@ -63,6 +64,11 @@ class TaskLoop(asyncio.BaseEventLoop):
     def halt(self) -> None:
         """Stop after the callbacks that are ready now."""
         self._stopping = True
+
+    @property
+    def has_async_generators(self) -> bool:
+        """Whether there is anything for ``shutdown_asyncgens`` to do."""
+        return bool(self._asyncgens)
 
     def discard(self) -> None:
         """Forget everything that is still to run, and whom to tell of tasks that end unfinished."""
