@@ -294,6 +294,21 @@ async def many(item):
     assert {tries for _, _, tries in found} == {3}
 
 
+async def test_invocations_of_one_id_in_several_states_have_each_their_own_policy(engine: Engine) -> None:
+    code = """
+tried = []
+graph = {"initial": "first", "states": {
+    "first": {"invoke": {"id": "job", "src": "flaky", "retry": {"attempts": 3, "delay": 1}, "onDone": "second"}},
+    "second": {"invoke": {"id": "job", "src": "flaky", "onDone": "end", "onError": "end"}},
+    "end": {"type": "final", "output": {"$event": "error.message"}},
+}}
+async def flaky(input):
+    tried.append(input)
+    if len(tried) != 3: raise ValueError(len(tried))
+"""
+    assert await result_of(engine, code) == "4"
+
+
 async def test_an_error_of_another_kind_is_not_tried_again(engine: Engine) -> None:
     code = """
 from sequential_adaptor.task import log

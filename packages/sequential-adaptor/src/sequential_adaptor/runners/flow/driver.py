@@ -119,7 +119,7 @@ class Driver:
 
     async def _invoke(self, invoke: dict[str, JSON], step: Step) -> None:
         id, token = invoke["id"], invoke["token"]
-        policy = self._module.policies.get(id, Policy())
+        policy = self._module.policies[step.snapshot["invocations"][id]["state"], id]
         try:
             work = self._work(invoke["src"], step.snapshot["context"])
             output = await carried_out(work, invoke["input"], policy, self._chance)

@@ -23,11 +23,11 @@ Namespace = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FlowModule:
-    """A machine with what it invokes. ``policies`` are by the id of the invocation."""
+    """A machine with what it invokes. ``policies`` are by the state of the invocation and its id."""
 
     machine: Machine
     namespace: Namespace
-    policies: Mapping[str, Policy]
+    policies: Mapping[tuple[str, str], Policy]
 
     @classmethod
     def read(cls, program: Program, modules: OwnModules, name: str | None) -> FlowModule:

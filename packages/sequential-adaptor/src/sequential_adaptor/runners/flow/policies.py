@@ -49,12 +49,12 @@ class Policy:
         return not names.isdisjoint(self.errors)
 
 
-def policies(chart: Chart, findings: Findings) -> dict[str, Policy]:
-    """The policies of all invocations of a chart, by id; what cannot be right is noted."""
+def policies(chart: Chart, findings: Findings) -> dict[tuple[str, str], Policy]:
+    """The policies of all invocations of a chart, by state and id; what cannot be right is noted."""
     found = {}
     for state in chart.states:
         for invoke in state.invokes:
-            found[invoke.id] = _policy(invoke.config, invoke.path, findings)
+            found[state.path, invoke.id] = _policy(invoke.config, invoke.path, findings)
     return found
 
 
