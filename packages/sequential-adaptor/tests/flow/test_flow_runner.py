@@ -309,6 +309,19 @@ async def flaky(input):
     assert await result_of(engine, code) == "4"
 
 
+async def test_what_is_tried_again_thousands_of_times_is_tried_to_the_end(engine: Engine) -> None:
+    code = """
+tried = []
+graph = {"initial": "flaky", "states": {
+    "flaky": {"onDone": "end", "retry": {"attempts": 2000, "delay": 0}}, "end": {"type": "final"}}}
+async def flaky(input):
+    tried.append(input)
+    if len(tried) < 1100: raise ValueError
+    return len(tried)
+"""
+    assert await result_of(engine, code) == 1100
+
+
 async def test_an_error_of_another_kind_is_not_tried_again(engine: Engine) -> None:
     code = """
 from sequential_adaptor.task import log

@@ -38,7 +38,10 @@ class Policy:
 
     def pause(self, failures: int, chance: Random) -> float:
         """How long to wait after so many failures, in seconds."""
-        longest = min(self.longest, self.delay * self.factor ** (failures - 1))
+        try:
+            longest = min(self.longest, self.delay * self.factor ** (failures - 1))
+        except OverflowError:  # no float is as long as that
+            longest = self.longest if self.delay else 0.0
         return longest * (0.5 + chance.random() / 2) if self.jitter else longest
 
     def tries_again(self, error: BaseException) -> bool:
