@@ -322,6 +322,19 @@ async def flaky(input):
     assert await result_of(engine, code) == 1100
 
 
+async def test_one_error_to_try_again_for_may_stand_without_a_list(engine: Engine) -> None:
+    code = """
+tried = []
+retry = {"attempts": 3, "delay": 1, "errors": "ValueError"}
+graph = {"initial": "flaky", "states": {"flaky": {"onDone": "end", "retry": retry}, "end": {"type": "final"}}}
+async def flaky(input):
+    tried.append(input)
+    if len(tried) < 3: raise ValueError
+    return len(tried)
+"""
+    assert await result_of(engine, code) == 3
+
+
 async def test_an_error_of_another_kind_is_not_tried_again(engine: Engine) -> None:
     code = """
 from sequential_adaptor.task import log
@@ -439,6 +452,10 @@ async def test_a_new_version_of_a_graph_leaves_runs_in_flight_on_theirs(engine: 
         (
             "graph = {'initial': 'f', 'states': {'f': {'onDone': 'f', 'retry': {'atempts': 2}}}}\nasync def f(i): pass",
             "nearest is 'attempts'",
+        ),
+        (
+            "graph = {'initial': 'f', 'states': {'f': {'onDone': 'f', 'retry': {'errors': [5]}}}}\nasync def f(i): pass",
+            "[5] is no list",
         ),
         ("graph = {'initial': 'sleep', 'states': {'sleep': {'onDone': 'b'}, 'b': {}}}", "no function 'sleep'"),
         ("graph = {'initial': 'a', 'states': {'a': {}}}", "nothing can lead on"),

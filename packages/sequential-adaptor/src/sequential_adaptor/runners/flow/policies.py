@@ -20,6 +20,7 @@ from typing import Any
 
 from sequential_adaptor.flow.chart import Chart
 from sequential_adaptor.flow.problems import Findings, at
+from sequential_adaptor.flow.reading import listed
 from sequential_adaptor.values import JSON
 
 
@@ -92,8 +93,15 @@ def _retry(given: JSON, path: str, findings: Findings) -> dict[str, Any]:
     if "jitter" in retry:
         fields["jitter"] = bool(retry["jitter"])
     if "errors" in retry:
-        fields["errors"] = tuple(str(name) for name in retry["errors"] or ())
+        fields["errors"] = _names(retry["errors"], at(path, "errors"), findings)
     return fields
+
+
+def _names(value: JSON, path: str, findings: Findings) -> tuple[str, ...]:
+    names = listed(value)
+    if not all(isinstance(name, str) for name in names):
+        findings.problem(path, f"{value!r} is no list of the names of errors")
+    return tuple(str(name) for name in names)
 
 
 def _count(value: JSON, path: str, findings: Findings) -> bool:
