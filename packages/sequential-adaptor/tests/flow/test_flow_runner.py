@@ -265,6 +265,16 @@ async def test_an_unhandled_error_fails_the_run_with_the_functions_own_error_and
     assert "return 1 / input" in (caught.value.traceback or "")
 
 
+async def test_a_group_of_errors_of_any_kind_is_an_error_of_the_invocation(engine: Engine) -> None:
+    code = """
+graph = {"initial": "a", "states": {"a": {"onDone": "b", "onError": "b"},
+    "b": {"type": "final", "output": {"$event": "error.message"}}}}
+async def a(input):
+    raise BaseExceptionGroup("several", [SystemExit(1)])
+"""
+    assert await result_of(engine, code) == "several (1 sub-exception)"
+
+
 async def test_retries_time_limits_and_maps(engine: Engine) -> None:
     code = """
 from asyncio import sleep

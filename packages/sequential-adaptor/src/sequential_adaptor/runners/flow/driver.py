@@ -123,7 +123,7 @@ class Driver:
         try:
             work = self._work(invoke["src"], step.snapshot["context"])
             output = await carried_out(work, invoke["input"], policy, self._chance)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:
             if token not in self._running:  # it was stopped, and nobody asks any more
                 raise
             self._end(token, self._rejection(id, token, error))
