@@ -206,6 +206,8 @@ async def test_names_of_services_are_plain(task: Any, name: str) -> None:
         ("json.JSONDecodeError('x', 'doc', 0)", "CallFailed"),
         ("decimal.InvalidOperation('x')", "InvalidOperation"),
         ("Picky(1, 2)", "CallFailed"),
+        ("Missing('ada')", "Missing"),
+        ("Stubborn('ada')", "CallFailed"),
     ],
 )
 async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task: Any, error: str, caught: str) -> None:
@@ -214,6 +216,10 @@ async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task:
         class Own(Exception): pass
         class Picky(Exception):
             def __init__(self, a, b): super().__init__(a)
+        class Missing(Exception):
+            def __init__(self, name): super().__init__(f"nobody is called {{name}}")
+        class Stubborn(Exception):
+            def __str__(self): return f"nobody is called {{self.args[0]}}"
         def work():
             raise {error}
         async def main():
@@ -228,6 +234,8 @@ async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task:
     assert one.result[:2] == [caught, caught == "Own"]
     if caught == "KeyError":
         assert one.result[2] == "'name'"
+    if "ada" in error:
+        assert one.result[2] == "nobody is called ada"
 
 
 async def test_steps_are_async_or_not_named_by_their_function_and_run_on_the_workers_loop(task: Any) -> None:

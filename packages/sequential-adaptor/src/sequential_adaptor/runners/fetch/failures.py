@@ -68,7 +68,7 @@ def step_error(own_modules: Mapping[str, Any]) -> Revive:
         kind = _find(error.get("type", ""), own_modules)
         message = error.get("message", "")
         try:
-            made = kind(_argument(kind, message)) if kind is not None else None
+            made = _made(kind, message) if kind is not None else None
         except Exception:  # its constructor wants other arguments, or does whatever else
             made = None
         return made if isinstance(made, Exception) else call_error(operation, error)
@@ -93,6 +93,15 @@ def _imported(name: str) -> Any:
         return import_module(name)
     except Exception:  # not there in this process: the error is shown by its name
         return None
+
+
+def _made(kind: type[Exception], message: str) -> Any:
+    """An error that says what the one that was raised said."""
+    made = kind(_argument(kind, message))
+    if message_of(made) == message:
+        return made
+    made = kind.__new__(kind, message)  # its constructor makes a sentence of what it gets, and would do so twice
+    return made if message_of(made) == message else None
 
 
 def _argument(kind: type[Exception], message: str) -> Any:
