@@ -233,6 +233,25 @@ async def test_functions_in_threads_end_in_the_order_in_which_they_were_submitte
     assert one.result == [[0, 1, 2], False]
 
 
+@pytest.mark.parametrize("pool", ["None", "ThreadPoolExecutor(1)"])
+async def test_functions_in_threads_see_time_and_chance_of_the_task(task: Any, pool: str) -> None:
+    one = task(f"""
+        import asyncio, random, time
+        from concurrent.futures import ThreadPoolExecutor
+        def work():
+            return [random.random(), time.time()]
+        async def main():
+            drawn = await asyncio.get_running_loop().run_in_executor({pool}, work)
+            await call_host_tool("s", "m", drawn)
+            return [drawn, drawn[1] == time.time()]
+    """)
+    await one.start()
+    first = one.open_calls[1].input
+    await one.start()
+    await one.finish(1)
+    assert one.result == [first, False]
+
+
 async def test_what_a_thread_raises_is_raised_where_it_is_awaited(task: Any) -> None:
     one = task("""
         import asyncio, contextvars

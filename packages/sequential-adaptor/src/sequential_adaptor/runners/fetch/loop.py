@@ -19,7 +19,7 @@ from weakref import WeakSet, WeakValueDictionary
 from sequential_adaptor.errors import NotDurable
 from sequential_adaptor.runners.fetch.clock import Clock
 from sequential_adaptor.runners.fetch.lines import line_of
-from sequential_adaptor.runners.fetch.side_threads import run_in_side_thread
+from sequential_adaptor.runners.fetch.side_threads import part_of_task, run_in_side_thread
 from sequential_adaptor.runners.fetch.timers import Timer, Timers
 from sequential_adaptor.task._host import current
 
@@ -129,7 +129,8 @@ class TaskLoop(asyncio.BaseEventLoop):
             if executor is None:
                 future.set_result(run_in_side_thread(func, args))
             else:
-                future.set_result(executor.submit(func, *args).result())
+                submitted = part_of_task(func) if _has_threads(executor) else func
+                future.set_result(executor.submit(submitted, *args).result())
         except StopIteration as error:  # no future can hold it
             future.set_exception(RuntimeError(f"the function raised {error!r}"))
         except BaseException as error:  # whatever it is, it belongs to whoever awaits the future
@@ -204,6 +205,12 @@ class _Standstill:
         if timeout is None and not self._loop._feed():
             self._loop._stopping = True
         return ()
+
+
+def _has_threads(executor: Executor) -> bool:
+    from concurrent.futures import ThreadPoolExecutor  # whoever has an executor has imported it
+
+    return type(executor) is ThreadPoolExecutor  # one derived from it may run functions in interpreters of their own
 
 
 def _number(item: Any) -> int:

@@ -53,6 +53,20 @@ def run_in_side_thread(func: Callable[..., T], args: tuple[Any, ...]) -> T:
     return job.result  # type: ignore[no-any-return]  # what `func` gave
 
 
+def part_of_task(func: Callable[..., T]) -> Callable[..., T]:
+    """The function, as part of the task that asks for it, whatever thread it runs in."""
+    host = current.host
+
+    def run(*args: Any) -> T:
+        before, current.host = current.host, host
+        try:
+            return func(*args)
+        finally:
+            current.host = before
+
+    return run
+
+
 def _serve(queue: SimpleQueue[_Job]) -> None:
     while True:
         try:
