@@ -191,6 +191,32 @@ async def test_threads_of_libraries_cannot_move_the_loop(task: Any) -> None:
     assert one.result == ["NotDurable"]
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_waiting_in_a_thread_for_what_the_loop_does_is_refused_and_not_waited_for(task: Any, waits: bool) -> None:
+    one = task("""
+        import asyncio
+        async def work():
+            return await call_host_tool("s", "m")
+        async def main(waits):
+            loop = asyncio.get_running_loop()
+            def begin():
+                future = asyncio.run_coroutine_threadsafe(work(), loop)
+                return future.result() if waits else future
+            begun = await asyncio.to_thread(begin)
+            while not begun.done():
+                await asyncio.sleep(1)
+            return begun.result()
+    """, waits)
+    await one.start()
+    if waits:
+        assert one.error["type"] == "NotDurable"
+        assert "line 9: the loop of a task stands still" in one.error["message"]
+    else:
+        await one.finish(1, "answer")
+        await one.timer()
+        assert one.result == "answer"
+
+
 async def test_a_call_on_another_loop_is_refused(task: Any) -> None:
     one = task("""
         import asyncio
