@@ -193,7 +193,8 @@ async def test_threads_of_libraries_cannot_move_the_loop(task: Any) -> None:
 
 @pytest.mark.parametrize("waits", [True, False])
 async def test_waiting_in_a_thread_for_what_the_loop_does_is_refused_and_not_waited_for(task: Any, waits: bool) -> None:
-    one = task("""
+    one = task(
+        """
         import asyncio
         async def work():
             return await call_host_tool("s", "m")
@@ -206,7 +207,9 @@ async def test_waiting_in_a_thread_for_what_the_loop_does_is_refused_and_not_wai
             while not begun.done():
                 await asyncio.sleep(1)
             return begun.result()
-    """, waits)
+    """,
+        waits,
+    )
     await one.start()
     if waits:
         assert one.error["type"] == "NotDurable"

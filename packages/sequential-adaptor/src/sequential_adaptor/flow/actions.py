@@ -116,7 +116,9 @@ def _named(name: str, function: Function, params: JSON, shown: bool, path: str) 
         try:
             changes = function(fresh(run.context), fresh(run.event), fresh(params))
         except Exception as error:
-            raise ActionFailed(path, f"action {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
+            raise ActionFailed(
+                path, f"action {name!r}", f"raised {type(error).__name__}: {message_of(error)}"
+            ) from error
         if changes is not None:
             _change(run, changes, name, path)
 
@@ -188,7 +190,9 @@ def _called_delay(name: str, function: Function, path: str) -> Reader:
         try:
             return function(fresh(run.context), fresh(run.event), None)
         except Exception as error:
-            raise ActionFailed(path, f"delay {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
+            raise ActionFailed(
+                path, f"delay {name!r}", f"raised {type(error).__name__}: {message_of(error)}"
+            ) from error
 
     return called
 

@@ -85,6 +85,8 @@ def _named(name: str, function: Function, params: JSON, path: str) -> Guard:
         try:
             return bool(function(fresh(run.context), fresh(run.event), fresh(params)))
         except Exception as error:
-            raise ActionFailed(path, f"guard {name!r}", f"raised {type(error).__name__}: {message_of(error)}") from error
+            raise ActionFailed(
+                path, f"guard {name!r}", f"raised {type(error).__name__}: {message_of(error)}"
+            ) from error
 
     return guard

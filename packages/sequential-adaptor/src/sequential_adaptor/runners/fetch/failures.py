@@ -147,4 +147,3 @@ def _drop_machinery(found: traceback.TracebackException | None, files: Collectio
     _drop_machinery(found.__context__, files)
     for inner in found.exceptions or ():
         _drop_machinery(inner, files)
-
