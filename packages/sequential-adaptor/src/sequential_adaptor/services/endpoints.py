@@ -104,5 +104,5 @@ def _plain_call(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except (StopIteration, GeneratorExit, KeyboardInterrupt) as error:
-        # No future can hold the first, which would be lost, and the call with it; the others are for us, from elsewhere.
+        # No future can hold the first: it would be lost, and the call with it. The others would stop us, and not it.
         raise RuntimeError(f"the service raised {type(error).__name__}: {error}") from error

@@ -129,8 +129,8 @@ class TaskLoop(asyncio.BaseEventLoop):
             if executor is None:
                 future.set_result(run_in_side_thread(func, args))
             else:
-                submitted = part_of_task(func) if _has_threads(executor) else func
-                future.set_result(executor.submit(submitted, *args).result())
+                function: Callable[..., T] = part_of_task(func) if _has_threads(executor) else func
+                future.set_result(executor.submit(function, *args).result())
         except StopIteration as error:  # no future can hold it
             future.set_exception(RuntimeError(f"the function raised {error!r}"))
         except BaseException as error:  # whatever it is, it belongs to whoever awaits the future

@@ -14,7 +14,6 @@ from sequential_adaptor.flow import ActionFailed, EventError, Step
 from sequential_adaptor.outcomes import error_as_json
 from sequential_adaptor.runners.flow.invoking import Work, carried_out, child_task, function_work
 from sequential_adaptor.runners.flow.module import CHILD_TASK, FlowModule
-from sequential_adaptor.runners.flow.policies import Policy
 from sequential_adaptor.values import JSON
 
 Message = Callable[[float], Step]
