@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -296,6 +297,68 @@ async def test_async_generators_and_context_variables(task: Any) -> None:
     """)
     assert await one.finish_all(value) == [[0, "a"], [1, "a"]]
     assert one.made == ["s.m", "s.m", "s.closed"]
+
+
+LETS_GO = {
+    "a generator": "generates = cleaning()\n            await anext(generates)",
+    "a task": "asyncio.create_task(waiting(asyncio.Queue()))\n            await asyncio.sleep(0)",
+}
+
+
+@pytest.mark.parametrize("lets_go", LETS_GO)
+async def test_it_does_not_matter_when_the_garbage_collector_comes(task: Any, lets_go: str) -> None:
+    one = task(f"""
+        import asyncio
+        async def cleaning():
+            try:
+                yield
+            finally:
+                await call_host_tool("s", "clean")
+        async def waiting(queue):
+            try:
+                await queue.get()
+            finally:
+                await call_host_tool("s", "clean")
+        async def lets_go():
+            try:
+                {LETS_GO[lets_go].replace(chr(10), chr(10) + "    ")}
+                raise ValueError
+            except ValueError as error:
+                kept = error
+        async def main():
+            await lets_go()
+            for n in range(3):
+                await call_host_tool("s", "m", n)
+            return "done"
+    """)
+    await one.start()
+    for collected in (1, 2, None):
+        await one.start()
+        if collected is None:
+            gc.collect()
+        await one.finish(len(one.made))
+        if collected == 2:
+            gc.collect()
+    assert one.made == ["s.m", "s.m", "s.m", "s.clean"]
+    await one.start()
+    await one.finish(4)
+    assert one.result == "done"
+
+
+async def test_generators_that_are_left_behind_are_closed_in_the_order_in_which_they_were_begun(task: Any) -> None:
+    one = task("""
+        async def cleaning(n):
+            try:
+                yield
+            finally:
+                await call_host_tool("s", "clean", n)
+        left = [cleaning(n) for n in range(20)]
+        async def main():
+            for generates in left:
+                await anext(generates)
+    """)
+    await one.start()
+    assert [call.input for call in one.open_calls.values()] == [*range(20)]
 
 
 async def test_what_the_task_leaves_behind_is_cancelled_as_asyncio_run_does_it(task: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
@@ -18,6 +19,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from sequential_adaptor.errors import NotDurable
 from sequential_adaptor.runners.fetch.clock import Clock
+from sequential_adaptor.runners.fetch.collector import collector
 from sequential_adaptor.runners.fetch.lines import line_of
 from sequential_adaptor.runners.fetch.side_threads import part_of_task, run_in_side_thread
 from sequential_adaptor.runners.fetch.timers import Timer, Timers
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
+_FEW_COROUTINES = 1000
 _RESOLUTION = 1e-6  # clocks of stored records have microseconds
 
 
@@ -48,6 +51,11 @@ class TaskLoop(asyncio.BaseEventLoop):
         self.frame = frame
         self.tasks: WeakValueDictionary[int, asyncio.Task[Any]] = WeakValueDictionary()
         self.timers = Timers()
+        self._coroutines: list[Any] = []
+        self._most_coroutines = _FEW_COROUTINES
+        self._begun: dict[int, int] = {}
+        self._generator_numbers = itertools.count()
+        self._abandoned: list[Any] = []
         self._clock = clock
         self._feed = feed
         self._numbers = 0
@@ -68,12 +76,24 @@ class TaskLoop(asyncio.BaseEventLoop):
     @property
     def has_async_generators(self) -> bool:
         """Whether there is anything for ``shutdown_asyncgens`` to do."""
-        return bool(self._asyncgens)
+        return bool(self._asyncgens or self._abandoned)
+
+    def keep(self, coroutine: Any) -> None:
+        """Hold a task's coroutine, and by that the task while it waits: the collector would end one that nobody holds.
+
+        Those that have ended hold nothing, and are let go of now and then.
+        """
+        self._coroutines.append(coroutine)
+        if len(self._coroutines) > self._most_coroutines:
+            self._coroutines = [one for one in self._coroutines if getattr(one, "cr_frame", None) is not None]
+            self._most_coroutines = 2 * len(self._coroutines) + _FEW_COROUTINES
 
     def discard(self) -> None:
         """Forget everything that is still to run, and whom to tell of tasks that end unfinished."""
         self.set_exception_handler(None)
         self.timers.clear()
+        self._coroutines.clear()
+        self._abandoned.clear()
         self._ready.clear()
         self.close()
 
@@ -159,10 +179,29 @@ class TaskLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         pass
 
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]  # not in typeshed
+        self._begun[id(agen)] = next(self._generator_numbers)
+
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        # In any other thread it was the collector that came upon it, at no time of the task's.
-        if current.host is self.frame and not self.frame.closed:
+        if self.frame.closed:
+            return
+        if current.host is self.frame and not collector.is_at_work:
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]  # not in typeshed
+        else:  # it was the collector that came upon it: it is closed when the task ends, as if it had not
+            self._abandoned.append(agen)
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close those that are left in the order in which they were begun; a set of them has another each time."""
+        self._asyncgens_shutdown_called = True
+        left = sorted((*self._asyncgens, *self._abandoned), key=lambda agen: self._begun[id(agen)])
+        self._asyncgens.clear()
+        self._abandoned.clear()
+        results = await asyncio.gather(*(agen.aclose() for agen in left), return_exceptions=True)
+        for agen, result in zip(left, results, strict=True):
+            if isinstance(result, Exception):
+                message = f"an error occurred during closing of asynchronous generator {agen.__qualname__}"
+                self.call_exception_handler({"message": message, "exception": result, "asyncgen": agen})
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """An error that nobody asked for goes into the run's log."""
@@ -232,6 +271,7 @@ def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **o
 def _known_task(factory: Callable[..., Any], loop: TaskLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
     task: asyncio.Task[Any] = factory(loop, coro, **options)
     loop.tasks[_number(task) if isinstance(task, LoopTask) else loop.next_number()] = task
+    loop.keep(coro)
     return task
 
 
