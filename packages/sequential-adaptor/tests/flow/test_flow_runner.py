@@ -484,6 +484,14 @@ async def a(input):
         ),
         ("graph = {'initial': 'a', 'states': {'a': {'always': 'b'}, 'b': {'always': 'a'}}}", "a -> b -> a"),
         (SPEECHLESS, "<exception str() failed>"),
+        (
+            "graph = {'initial': 'a', 'states': {'a': {'onDone': 'a'}}}\nasync def a(input): return [{1}]",
+            "$[0]: a set has no order; use a sorted list (the result of a must be JSON)",
+        ),
+        (
+            "graph = {'initial': 'a', 'states': {'a': {'entry': 'b'}}}\ndef b(*given): return {'x': {1}}",
+            "action 'b' returned what is not JSON: $.x: a set",
+        ),
     ],
 )
 async def test_a_flow_that_cannot_go_on_fails_and_says_why(engine: Engine, code: str, said: str) -> None:

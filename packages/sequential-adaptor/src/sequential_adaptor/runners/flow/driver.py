@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
 
 from sequential_adaptor import task
 from sequential_adaptor.errors import InvalidValue, TaskError
 from sequential_adaptor.flow import ActionFailed, EventError, Step
 from sequential_adaptor.outcomes import error_as_json
+from sequential_adaptor.runners.fetch.copies import checked
 from sequential_adaptor.runners.flow.invoking import Work, carried_out, child_task, function_work
 from sequential_adaptor.runners.flow.module import CHILD_TASK, FlowModule
 from sequential_adaptor.values import JSON
@@ -122,12 +122,13 @@ class Driver:
         try:
             work = self._work(invoke["src"], step.snapshot["context"])
             output = await carried_out(work, invoke["input"], policy, self._chance)
+            output = checked(output, f"the result of {invoke['src']}")
         except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:
             if token not in self._running:  # it was stopped, and nobody asks any more
                 raise
             self._end(token, self._rejection(id, token, error))
         else:
-            self._end(token, lambda at: self._resolved(id, token, output, at))
+            self._end(token, self._resolution(id, token, output))
 
     def _work(self, src: str, context: JSON) -> Work:
         if src.startswith(CHILD_TASK):
@@ -142,12 +143,12 @@ class Driver:
         if self._running.pop(token, None) is not None:
             self._messages.put_nowait(message)
 
-    def _resolved(self, id: str, token: int, output: Any, at: float) -> Step:
-        assert self._step is not None  # invocations come after the start
-        try:
+    def _resolution(self, id: str, token: int, output: JSON) -> Message:
+        def resolved(at: float) -> Step:
+            assert self._step is not None  # invocations come after the start
             return self._machine.resolve(self._step.snapshot, id, output, at, token=token)
-        except InvalidValue as error:
-            return self._rejection(id, token, error)(at)
+
+        return resolved
 
     def _rejection(self, id: str, token: int, error: BaseException) -> Message:
         stored = error_as_json(error)
@@ -182,8 +183,9 @@ class Driver:
         for stored, error in reversed(self._errors):
             if stored == found:
                 return error
-        if isinstance(step.cause, ActionFailed) and step.cause.__cause__ is not None:
-            return step.cause.__cause__
+        raised = step.cause.__cause__ if isinstance(step.cause, ActionFailed) else None
+        if raised is not None and not isinstance(raised, InvalidValue):  # which does not say whose value it is
+            return raised
         return step.cause or FlowFailed(f"{found['type']}: {found['message']}")
 
 
