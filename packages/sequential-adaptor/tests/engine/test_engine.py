@@ -186,6 +186,26 @@ async def test_a_function_is_published_with_the_modules_beside_it(engine: Engine
     assert await engine.run("job", 21) == 42
 
 
+PACKAGE = {
+    "task.py": "from shop import price\nimport shop.tools.more as m\nasync def main():\n    return price() + m.four()",
+    "shop/__init__.py": "from .prices import price",
+    "shop/prices.py": "from . import tools\nfrom helper import three\ndef price():\n    return three() + tools.TWO",
+    "shop/tools/__init__.py": "TWO = 2",
+    "shop/tools/more.py": "from ..prices import three\ndef four():\n    return three() + 1",
+    "shop/unused.py": "this is no Python",
+    "helper.py": "def three():\n    return 3",
+}
+
+
+async def test_a_file_is_published_with_the_packages_beside_it(engine: Engine, tmp_path: Path) -> None:
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    function = await engine.publish("task", tmp_path / "task.py")
+    assert sorted(function.modules or {}) == ["helper", "shop", "shop.prices", "shop.tools", "shop.tools.more"]
+    assert await engine.run("task") == 9
+
+
 @pytest.mark.parametrize("id", ["", "../x", "a b", "x" * 65, "é", "a\n", 7])
 async def test_an_id_that_is_none_is_refused(engine: Engine, id: Any) -> None:
     await engine.publish("same", "async def main(value):\n    return value")

@@ -57,17 +57,31 @@ def _text_of(path: Path) -> str:
 def _of_file(path: Path) -> Source:
     code = _text_of(path)
     modules: dict[str, str] = {}
-    _collect(code, path, modules)
+    _collect(code, path, "", path.parent, modules)
     return Source(code, modules)
 
 
-def _collect(code: str, path: Path, modules: dict[str, str]) -> None:
-    """The modules in the same folder that the code imports, and those that they import in turn."""
-    for name in _imported(code, path):
-        beside = path.with_name(f"{name}.py")
-        if name not in modules and name != path.stem and beside.is_file():
-            modules[name] = beside.read_text(encoding="utf-8")
-            _collect(modules[name], beside, modules)
+def _collect(code: str, path: Path, package: str, root: Path, modules: dict[str, str]) -> None:
+    """What code in a package imports of the modules and packages in the folder ``root``, and they in turn."""
+    for name in _imported(code, path, package):
+        for known in _with_packages_above(name):
+            found = _file_of(root, known)
+            if found is not None and known not in modules and found != path:
+                modules[known] = _text_of(found)
+                own = known if found.name == "__init__.py" else known.rpartition(".")[0]
+                _collect(modules[known], found, own, root, modules)
+
+
+def _with_packages_above(name: str) -> list[str]:
+    """``a.b.c``: ``a``, ``a.b``, ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _file_of(root: Path, name: str) -> Path | None:
+    beside = root.joinpath(*name.split("."))
+    files = beside / "__init__.py", beside.with_name(f"{beside.name}.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def parsed(code: str, name: str) -> ast.AST:
@@ -81,11 +95,21 @@ def parsed(code: str, name: str) -> ast.AST:
         raise ConfigurationError(f"{name}{where}: {reason}; mend it before it is published") from error
 
 
-def _imported(code: str, path: Path) -> list[str]:
+def _imported(code: str, path: Path, package: str) -> list[str]:
+    """The full names of what may be modules."""
     names = []
     for node in ast.walk(parsed(code, str(path))):
         if isinstance(node, ast.Import):
-            names += [alias.name.partition(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.append(node.module.partition(".")[0])
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (base := _base(node, package)):
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names if alias.name != "*")]
     return names
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """What is imported from; empty where that is above the folder of the task."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    kept = parts[: len(parts) - node.level + 1] if len(parts) >= node.level else []
+    return ".".join([*kept, node.module] if node.module else kept) if kept else ""
