@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -90,6 +92,30 @@ async def test_the_journal_does_not_grow_for_ever(
     assert segments(base) > ["journal-00000001"]
     assert len(segments(base)) == 1
     assert len(await adapter.query_task_runs()) == 60
+
+
+@pytest.mark.parametrize("at", ["replace_all", "sync_paths", "sync_path"])
+async def test_a_cut_that_fails_is_made_up_for(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A disk that was full for a moment loses no run: the next cut lists them all."""
+    await fill(adapter)
+    before = await everything(adapter)
+    service = adapter._use()
+    await asyncio.to_thread(service.store.rotate)
+
+    def failing(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(service.store.disk, at, failing)
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.to_thread(service.keeper.saving.checkpoint)
+    monkeypatch.undo()
+    await asyncio.to_thread(service.keeper.saving.checkpoint)
+    assert segments(base) == ["journal-00000002"]
+    assert await everything(adapter) == before
+    async with FolderAdapter(base) as other:
+        assert await everything(other) == before
 
 
 async def test_what_has_gone_cold_is_changed_and_claimed_as_ever(

@@ -66,9 +66,14 @@ class Saving:
                 store.refresh()
                 parts = self._take(list(state.warm))
                 lines = self._take_lines()
-            self._write(parts, safe=True)
-            store.disk.sync_path(store.paths.runs)
-            self._list(lines, covers)
+            try:
+                self._write(parts, safe=True)
+                store.disk.sync_path(store.paths.runs)
+                self._write_index(lines, covers)
+            except BaseException:
+                self._forget_lines(lines)
+                raise
+            self._listed(lines, covers)
             for generation in store.paths.segments():
                 if generation <= covers:
                     store.disk.remove(store.paths.segment(generation))
@@ -156,16 +161,16 @@ class Saving:
             group.listed = True
         return {group.id: listing_line(group) for group in groups}
 
-    def _list(self, lines: dict[str, bytes], covers: int) -> None:
-        """Put runs into the index, and let go of those that nothing was written to since."""
+    def _forget_lines(self, lines: dict[str, bytes]) -> None:
+        """Have lines taken again next time: they did not get as far as the index."""
         state = self._store.state
-        try:
-            self._write_index(lines, covers)
-        except BaseException:
-            with state.lock:
-                for id in lines.keys() & state.warm.keys():
-                    state.warm[id].listed = False
-            raise
+        with state.lock:
+            for id in lines.keys() & state.warm.keys():
+                state.warm[id].listed = False
+
+    def _listed(self, lines: dict[str, bytes], covers: int) -> None:
+        """Take note of what the index has, and let go of runs that nothing was written to since."""
+        state = self._store.state
         with state.lock:
             for line in lines.values():
                 take_line(state.listings, line)
