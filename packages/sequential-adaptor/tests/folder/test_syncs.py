@@ -7,7 +7,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -174,6 +174,29 @@ async def test_a_failed_sync_refuses_everything_after_it(
     await adapter.close()
     async with FolderAdapter(base) as again:
         await again.update_task_run("run-1", metadata=3)
+
+
+async def test_a_cut_whose_sync_failed_is_not_made_twice(
+    adapter: FolderAdapter, base: Path, checkpoint: Callable[[FolderAdapter], Awaitable[None]]
+) -> None:
+    """Others go on in the segment that it began; whoever began it touches nothing, and tells nobody what is old."""
+    disk = adapter._use().store.disk
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with FolderAdapter(base) as other:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(disk, "sync_data", failing)
+            with pytest.raises(StorageError, match="failed to store"):
+                await checkpoint(adapter)
+        await other.create_task_run(TaskRun(id="run-1", task_identifier="t"))
+        with pytest.raises(StorageError, match="open it again"):
+            await checkpoint(adapter)
+        with pytest.raises(StorageError, match="open it again"):
+            await adapter.get_task_run("run-1")
+        async with FolderAdapter(base) as third:
+            assert await third.get_task_run("run-1") is not None
 
 
 async def test_a_cancelled_commit_is_whole(adapter: FolderAdapter) -> None:

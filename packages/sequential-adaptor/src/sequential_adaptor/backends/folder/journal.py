@@ -182,6 +182,7 @@ class Journal:
 
     def rotate(self) -> None:
         """Begin the next segment."""
+        self.check_usable()  # else the next one may have been begun already, and others write to it
         following = self.generation + 1
         self.create(following)
         self.append([b"next %d" % following])

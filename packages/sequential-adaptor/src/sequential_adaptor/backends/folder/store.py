@@ -160,6 +160,7 @@ class Store:
         """Raise where what is in memory is not what is stored: an entry could not be taken in, or may not be safe."""
         if self._broken is not None:
             raise type(self._broken)(str(self._broken)) from self._broken
+        self.journal.check_usable()
 
     # ---- writing
 
@@ -181,20 +182,13 @@ class Store:
             self.journal.append([entry.encode() for entry in entries])
             self.commit_lock.let_others_in()  # they build on these lines, and their sync is one for these lines too
             if durable:
-                self._sync()
+                self.journal.sync()
             with self.state.lock:
                 for entry in entries:
                     self._apply(entry, self.journal.generation, own=True)
         finally:
             self._writing = False
         return entries
-
-    def _sync(self) -> None:
-        try:
-            self.journal.sync()
-        except StorageError as error:  # the lines are there, and may be gone tomorrow
-            self._broken = error
-            raise
 
     def rotate(self) -> None:
         """Begin a new segment: what is in the others can then be covered. Takes the commit lock."""
