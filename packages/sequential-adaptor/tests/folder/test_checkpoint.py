@@ -264,6 +264,40 @@ async def test_one_process_at_a_time_writes_files(adapter: FolderAdapter, base: 
         assert len(list((base / "runs").iterdir())) == 29
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_files_are_never_older_than_those_of_others(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """While a process waits for a slow sync, others go on: what it writes to files then has what they did."""
+    monkeypatch.setattr(keeper, "DELAY", 1000)
+    await adapter.create_task_run(run(1, metadata="old"))
+    service, loop = adapter._use(), asyncio.get_running_loop()
+    await asyncio.to_thread(service.store.rotate)
+    saving: list[asyncio.Future[None]] = []
+    async with FolderAdapter(base) as other:
+
+        async def meanwhile() -> None:
+            await other.update_task_run("run-1", metadata="new")
+            await asyncio.to_thread(other._use().keeper.saving.save, everything=True)
+            keep = service.keeper.saving.checkpoint if cut else service.keeper.saving.save
+            saving.append(asyncio.ensure_future(asyncio.to_thread(keep)))
+            await asyncio.wait(saving, timeout=0.3)
+
+        def slow(fd: int) -> None:
+            asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(timeout=30)
+            os.fdatasync(fd)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service.store.disk, "sync_data", slow)
+            await adapter.create_task_run(run(2))
+        await saving[0]
+        await checkpoint(other)
+    async with FolderAdapter(base) as third:
+        found = await third.get_task_run("run-1")
+        assert found is not None
+        assert found.metadata == "new"
+
+
 async def test_cold_runs_are_not_in_memory(adapter: FolderAdapter, checkpoint: Checkpoint) -> None:
     """What has ended and is in its files costs a line of the index each, whatever its payloads were."""
     large = "x" * 100_000

@@ -20,7 +20,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        self._threads = threading.Lock()
+        self.threads = threading.Lock()
+        """Taken first by each thread of this adapter; by itself it keeps them out, and no other process."""
 
     @property
     def inode(self) -> int:
@@ -28,18 +29,18 @@ class FileLock:
         return os.fstat(self._fd).st_ino
 
     def __enter__(self) -> None:
-        self._threads.acquire()
+        self.threads.acquire()
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         except BaseException:
-            self._threads.release()
+            self.threads.release()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
-        self._threads.release()
+        self.threads.release()
 
     def let_others_in(self) -> None:
         """Let other processes go on already; the threads of this adapter still have to wait."""

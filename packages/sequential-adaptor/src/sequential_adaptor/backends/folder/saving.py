@@ -48,8 +48,7 @@ class Saving:
         """Write the files of what this process has committed; or of all that the journal holds."""
         state = self._store.state
         with self._store.files_lock:
-            with state.lock:
-                self._store.refresh()
+            with self._store.settled():
                 parts = self._take(list(state.warm) if everything else state.unsaved)
                 state.unsaved = set()
             self._write(parts, safe=False)
@@ -62,8 +61,7 @@ class Saving:
             covers = self._coverable()
             if covers <= state.covers:
                 return
-            with state.lock:
-                store.refresh()
+            with store.settled():
                 parts = self._take(list(state.warm))
                 lines = self._take_lines()
             try:
@@ -81,8 +79,7 @@ class Saving:
     def _coverable(self) -> int:
         """The last generation that can be covered; runs that another process has covered are let go of first."""
         store = self._store
-        with store.state.lock:
-            store.refresh()
+        with store.settled():
             already = store.paths.segments()[0] - 1
             if already > store.state.covers:
                 store.state.cool(already)

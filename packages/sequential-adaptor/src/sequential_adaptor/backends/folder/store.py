@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -104,6 +105,15 @@ class Store:
         self._check_whole()
         if not self._writing and self.journal.has_news():
             self._follow(locked=False)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """``state.lock``, with all that is in the journal taken in. A write of this process that is being synced is
+        waited for: meanwhile nothing is taken in, and files made of the state might be older than those of others.
+        """
+        with self.commit_lock.threads, self.state.lock:
+            self.refresh()
+            yield
 
     @property
     def suspect(self) -> bool:
