@@ -226,6 +226,36 @@ async def test_a_run_that_is_deleted_while_the_journal_is_cut(
         await check(tmp_path / f"{seed}", {})
 
 
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_run_that_another_process_has_put_into_the_index(
+    base: Path,
+    tmp_path: Path,
+    checkpoint: Callable[[FolderAdapter], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    killed: bool,
+) -> None:
+    """Its file is replaced by a safe one only, by those too who know the run from the journal: that has it no more.
+    So it is when the other was killed before it dropped the journal.
+    """
+    monkeypatch.setattr(keeper, "DELAY", 1000)
+    async with FolderAdapter(base) as other:
+        monkeypatch.setattr(store, "Disk", FragileDisk)
+        async with FolderAdapter(base) as adapter:
+            disk = FragileDisk.made
+            await create(adapter, "a", {})
+            with monkeypatch.context() as patch:
+                if killed:
+                    patch.setattr(other._use().store.disk, "remove", lambda path: False)
+                await checkpoint(other)
+            await move_on(adapter, "a", 1, {})
+            await asyncio.to_thread(adapter._use().keeper.saving.save)
+            for seed in range(20):
+                await asyncio.to_thread(disk.lose_power, base, tmp_path / f"{seed}", random.Random(seed))
+    monkeypatch.undo()
+    for seed in range(20):
+        await check(tmp_path / f"{seed}", {"a": 1})
+
+
 @pytest.mark.usefixtures("fragile")
 async def test_without_sync_each_commit_is_whole(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`durability="process"`: a power loss may take the last commits, never a half of one, and never the store."""

@@ -102,6 +102,17 @@ def is_sound(path: Path) -> bool:
         return False
 
 
+def covered(path: Path) -> int:
+    """What the last block covers, by a look at the end of the file; 0 where that does not say."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            footer = _last_footer(file.read())
+    except FileNotFoundError:
+        return 0
+    return 0 if footer is None else footer["covers"]
+
+
 def append(path: Path, disk: Disk, lines: list[bytes], commits: Iterable[str], covers: int, runs: int) -> bool:
     """Add a block, safe from power loss.
 
@@ -111,8 +122,8 @@ def append(path: Path, disk: Disk, lines: list[bytes], commits: Iterable[str], c
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
     try:
         size = os.fstat(fd).st_size
-        before = _lines_at_end(os.pread(fd, _TAIL, max(0, size - _TAIL)))
-        total = (before or 0) + len(lines)
+        before = _last_footer(os.pread(fd, _TAIL, max(0, size - _TAIL)))
+        total = (before or {"lines": 0})["lines"] + len(lines)
         if before is None or total > 2 * runs + _SLACK:
             return False
         _extend(fd, size, _block(lines, commits, covers, total), disk)
@@ -131,13 +142,13 @@ def _extend(fd: int, size: int, block: bytes, disk: Disk) -> None:
         raise
 
 
-def _lines_at_end(tail: bytes) -> int | None:
-    """The count in the footer that ends the file; ``None`` where the last block was never finished."""
+def _last_footer(tail: bytes) -> dict[str, int] | None:
+    """The footer that ends the file; ``None`` where the last block was never finished."""
     foot = tail.rfind(b"\n= ") + 1
     if not tail.endswith(b"}\n") or foot == 0:
         return None
     try:
-        count: int = json.loads(tail[foot + 11 :])["lines"]
-    except (ValueError, KeyError):
+        found: dict[str, int] = json.loads(tail[foot + 11 :])
+    except ValueError:
         return None
-    return count
+    return found if found.keys() >= {"lines", "covers"} else None

@@ -49,6 +49,7 @@ class Saving:
         state = self._store.state
         with self._store.files_lock:
             with self._store.settled():
+                self._heed_others()
                 parts = self._take(list(state.warm) if everything else state.unsaved)
                 state.unsaved = set()
             self._write(parts, safe=False)
@@ -78,12 +79,20 @@ class Saving:
 
     def _coverable(self) -> int:
         """The last generation that can be covered; runs that another process has covered are let go of first."""
-        store = self._store
-        with store.settled():
-            already = store.paths.segments()[0] - 1
-            if already > store.state.covers:
-                store.state.cool(already)
-            return store.journal.generation - 1
+        with self._store.settled():
+            self._heed_others()
+            return self._store.journal.generation - 1
+
+    def _heed_others(self) -> None:
+        """Let go of the runs that another process has covered. Those that were written to since may be in the index,
+        and their files the only place of what it covers.
+        """
+        state, paths = self._store.state, self._store.paths
+        already = max(index.covered(paths.index), *(generation - 1 for generation in paths.segments()[:1]), 0)
+        if already > state.covers:
+            state.cool(already)
+            for group in state.warm.values():
+                group.stored = True
 
     # ---- files
 
