@@ -190,6 +190,32 @@ async def test_a_call_that_moves_to_another_run(adapter: FolderAdapter, base: Pa
         assert await everything(third) == await everything(adapter)
 
 
+async def test_a_call_that_was_changed_before_it_moved(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint
+) -> None:
+    """The journal changes it where the files do not have it any more: whoever reads both finds it where it went."""
+    await fill(adapter, 3)
+    await checkpoint(adapter)
+    async with FolderAdapter(base) as behind:
+        for other_run in ("run-1", "run-2"):
+            await adapter.update_stack_run("run-0.2", attempts=1)
+            await adapter.update_stack_run("run-0.2", task_run_id=other_run)
+        await adapter.update_stack_run("run-0.3", attempts=1)
+        await adapter.update_stack_run("run-0.3", task_run_id="run-1")
+        assert await adapter.delete_task_run("run-1")
+        await asyncio.to_thread(adapter._use().keeper.saving.save)
+        before = await everything(adapter)
+        assert await everything(behind) == before
+        async with FolderAdapter(base) as other:
+            assert await everything(other) == before
+            moved = await other.get_stack_run("run-0.2")
+            assert moved is not None
+            assert (moved.task_run_id, moved.attempts) == ("run-2", 1)
+        await checkpoint(behind)
+    async with FolderAdapter(base) as other:
+        assert await everything(other) == before
+
+
 async def test_ids_that_name_another_run(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:
     """An id is free: a stack run may be called what it likes, and have a parent in another run."""
     await fill(adapter, 2)

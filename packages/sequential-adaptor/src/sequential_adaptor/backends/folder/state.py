@@ -47,6 +47,8 @@ class State:
         """Runs that this process has written to, and whose files are not written yet."""
         self._lost: dict[str, StorageDamaged] = {}
         """Runs whose files do not fit the journal as far as it was read: what is left of those deleted further on."""
+        self._missing: dict[str, tuple[str, StorageDamaged]] = {}
+        """The same of stack runs, with the runs that lack them: they are moved to other runs further on."""
         notable = [Listing.decode(line) for line in self.listings.values() if is_notable(line)]
         for listing in notable:
             self._note(listing)
@@ -109,6 +111,8 @@ class State:
         for op in entry.ops:
             group = self._forget(op.group) if op.is_deletion else self._touch(op.group)
             group.generation, group.listed = generation, False
+            if op.whole and op.kind is StackRun:
+                self._missing.pop(op.id, None)
             if not op.is_deletion and op.group not in self._lost:
                 self._take_in(op, group)
             if own:
@@ -118,16 +122,19 @@ class State:
 
     def check_found(self) -> None:
         """Raise for a run whose files are damaged. Called when the journal was read to its end: only then is it
-        clear that the run was not deleted.
+        clear that the run was not deleted, and that what it lacks was not moved.
         """
-        for error in self._lost.values():
+        for error in (*self._lost.values(), *(error for _, error in self._missing.values())):
             raise error
 
     def _take_in(self, op: Op, group: Group) -> None:
         try:
             row = group.apply(op)
         except LookupError:
-            self._lost[op.group] = self._lacks(op)
+            if op.kind is StackRun:
+                self._missing[op.id] = op.group, self._lacks(op)
+            else:
+                self._lost[op.group] = self._lacks(op)
             return
         if row is not None:
             self._place(row, group)
@@ -146,6 +153,7 @@ class State:
                 self.strays.pop(stack_run_id, None)
         self.warm[id] = group
         self._lost.pop(id, None)
+        self._missing = {one: found for one, found in self._missing.items() if found[0] != id}
         group.clear(listed.parts)
         return group
 
