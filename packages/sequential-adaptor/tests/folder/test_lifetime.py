@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sequential_adaptor.backends.folder import FolderAdapter, service
+from sequential_adaptor.backends.folder import FolderAdapter, keeper, service
 from sequential_adaptor.errors import ConfigurationError, StorageClosed, StorageError
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Create
@@ -121,6 +124,47 @@ async def main():
         await adapter.create_task_run({"id": "from-the-child", "task_identifier": "t"})
 asyncio.run(main())
 """
+
+
+@contextmanager
+def no_file_left() -> Iterator[None]:
+    """This process may open no more files than it has."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)  # the lowest number that is free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("how", ["the next segment", "a run's file"])
+async def test_too_many_open_files_skip_nothing(
+    base: Path, checkpoint: Callable[[FolderAdapter], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Who could not follow for want of a file follows later, from where it was; and commits nothing before that."""
+    monkeypatch.setattr(keeper, "DELAY", 1000)
+    async with FolderAdapter(base) as adapter:
+        await adapter.create_task_run(RUN)
+        await checkpoint(adapter)
+        async with FolderAdapter(base) as other:
+            await asyncio.to_thread(int)  # the pool has its thread
+            await adapter.update_task_run("run-1", metadata=1)
+            if how == "the next segment":
+                await other.get_task_run("run-1")
+                await asyncio.to_thread(adapter._use().store.rotate)
+            await adapter.create_task_run(TaskRun(id="run-2", task_identifier="t"))
+            with no_file_left():
+                with pytest.raises(OSError, match="Too many open files"):
+                    await other.get_task_run("run-2")
+                with pytest.raises(StorageError, match="Too many open files"):
+                    await other.create_task_run(TaskRun(id="run-3", task_identifier="t"))
+            await other.create_task_run(TaskRun(id="run-4", task_identifier="t"))
+            async with FolderAdapter(base) as third:
+                for each in (adapter, other, third):
+                    found = {one.id: one.metadata for one in await each.query_task_runs()}
+                    assert found == {"run-1": 1, "run-2": None, "run-4": None}
 
 
 async def test_two_adapters_on_one_folder(base: Path) -> None:

@@ -63,10 +63,12 @@ class Saving:
             if covers <= state.covers:
                 return
             with store.settled():
+                groups = list(state.warm.values())
                 parts = self._take(list(state.warm))
                 lines = self._take_lines()
             try:
                 self._write(parts, safe=True)
+                self._sync_rest(groups)
                 store.disk.sync_path(store.paths.runs)
                 self._write_index(lines, covers)
             except BaseException:
@@ -113,8 +115,6 @@ class Saving:
                 self._write_batch([part for part in batch if safe or part.group.stored], safe=True)
                 self._write_batch([part for part in batch if not (safe or part.group.stored)], safe=False)
                 done += len(batch)
-            if safe:
-                self._sync_rest()
         except BaseException:
             with self._store.state.lock:
                 for part in parts[done:]:
@@ -146,11 +146,11 @@ class Saving:
         paths = self._store.paths
         self._store.disk.sync_paths([paths.segment(generation) for generation in paths.segments()])
 
-    def _sync_rest(self) -> None:
+    def _sync_rest(self, groups: Iterable[Group]) -> None:
         """Make safe what was written before, or by others."""
         state = self._store.state
         with state.lock:
-            found = [(group, set(group.unsynced)) for group in state.warm.values() if group.unsynced]
+            found = [(group, set(group.unsynced)) for group in groups if group.unsynced]
         self._store.disk.sync_paths(
             [self._store.paths.part(group.id, part) for group, parts in found for part in parts]
         )

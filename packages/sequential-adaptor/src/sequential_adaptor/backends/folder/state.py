@@ -32,6 +32,8 @@ class State:
     def __init__(self, paths: Paths) -> None:
         self.lock = threading.RLock()
         self._paths = paths
+        self.unsaved: set[str] = set()
+        """Runs that this process has written to, and whose files are not written yet."""
         self.reset(Index())
 
     def reset(self, index: Index) -> None:
@@ -43,8 +45,6 @@ class State:
         self.strays: dict[str, str] = {}
         self.commits: dict[str, int] = dict.fromkeys(index.commits, 0)
         self.covers = index.covers
-        self.unsaved: set[str] = set()
-        """Runs that this process has written to, and whose files are not written yet."""
         self._lost: dict[str, StorageDamaged] = {}
         """Runs whose files do not fit the journal as far as it was read: what is left of those deleted further on."""
         self._missing: dict[str, tuple[str, StorageDamaged]] = {}

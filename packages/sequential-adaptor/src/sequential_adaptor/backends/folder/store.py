@@ -44,6 +44,8 @@ class Store:
         """Called, in whichever thread, when records have changed."""
         self._writing = False
         self._broken: StorageError | None = None
+        self._behind = False
+        """Whether something that was read or written has not been taken in, and the state has to be made anew."""
 
     # ---- opening
 
@@ -103,7 +105,7 @@ class Store:
         Where :attr:`suspect` is set afterwards, only a write can tell whether there is more.
         """
         self._check_whole()
-        if not self._writing and self.journal.has_news():
+        if not self._writing and (self._behind or self.journal.has_news()):
             self._follow(locked=False)
 
     @contextmanager
@@ -121,16 +123,19 @@ class Store:
         return self.journal.suspect
 
     def _follow(self, *, locked: bool) -> None:
-        news = False
+        news = self._behind
+        if self._behind:
+            self._load(index.load(self.paths.index))
+        self._behind = True  # until all of it is taken in: what fails on the way (too many open files) is not skipped
         try:
             for generation, body in self.journal.follow(locked=locked):
                 entry = self._decode(body)
                 self._apply(entry, generation)
                 news = news or is_news(entry)
         except FileNotFoundError:  # so far behind that the rest was covered meanwhile
-            self._load(index.load(self.paths.index))
             self._follow(locked=locked)
             news = True
+        self._behind = False
         self._check_found()
         if news:
             self.on_news()
@@ -154,6 +159,9 @@ class Store:
             self.state.apply(entry, generation, own=own)
         except StorageError as error:
             self._broken = error
+            raise
+        except BaseException:
+            self._behind = True
             raise
 
     def reading(self, read: Callable[[], T]) -> T:
@@ -206,9 +214,10 @@ class Store:
             self._check_place()
             with self.state.lock:
                 self._follow(locked=True)
-                self._writing = True
+                self._writing = self._behind = True
             try:
                 self.journal.rotate()
+                self._behind = False
             finally:
                 self._writing = False
 
