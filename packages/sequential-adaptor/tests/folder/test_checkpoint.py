@@ -13,7 +13,9 @@ from typing import TypeAlias
 
 import pytest
 
-from sequential_adaptor.backends.folder import FolderAdapter, keeper
+from sequential_adaptor.backends.folder import FolderAdapter, keeper, store
+from sequential_adaptor.backends.folder.index import Index
+from sequential_adaptor.backends.folder.store import Store
 from sequential_adaptor.errors import StorageError
 from sequential_adaptor.records import StackRun, TaskRun
 from sequential_adaptor.storage import Create, Update, Wake
@@ -150,6 +152,26 @@ async def test_one_that_slept_through_it_reads_anew(adapter: FolderAdapter, base
         assert await everything(sleeper) == await everything(adapter)
         await sleeper.create_task_run(run(20))
         assert await adapter.get_task_run("run-20") is not None
+
+
+async def test_one_that_is_stopped_while_it_opens_reads_the_index_again(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on after minutes with the index of then: that the journal was cut meanwhile is no damage."""
+    await fill(adapter)
+
+    class Stopped(Store):
+        def _load(self, found: Index) -> None:
+            adapter._use().keeper.checkpoint()
+            super()._load(found)
+
+    monkeypatch.setattr(store, "_PATIENCE", 0.0)  # as if the clock had gone on
+    late = Stopped(base, power=True)
+    try:
+        await asyncio.to_thread(late.open)
+        assert len(late.state.run_ids()) == 5
+    finally:
+        late.close()
 
 
 async def test_a_long_history_keeps_its_files(adapter: FolderAdapter, base: Path, checkpoint: Checkpoint) -> None:

@@ -77,11 +77,14 @@ class Store:
     def _load(self, found: Index) -> None:
         """Begin with the index, at the beginning of what it does not cover."""
         deadline = time.monotonic() + _PATIENCE
-        while not self._open_segment(found.covers + 1):  # another process has just covered more of it
-            if time.monotonic() > deadline:
+        while not self._open_segment(found.covers + 1):
+            before, found = found, index.load(self.paths.index)
+            if found.covers > before.covers:  # another process has just covered more of it
+                deadline = time.monotonic() + _PATIENCE
+            elif time.monotonic() > deadline:
                 raise StorageDamaged(f"{self.paths.segment(found.covers + 1)}: this part of the journal is gone")
-            time.sleep(0.01)
-            found = index.load(self.paths.index)
+            else:
+                time.sleep(0.01)
         self.state.reset(found)
 
     def _open_segment(self, generation: int) -> bool:
