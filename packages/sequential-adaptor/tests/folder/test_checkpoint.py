@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pytest
 
 from sequential_adaptor.backends.folder import FolderAdapter, keeper, store
+from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.index import Index
 from sequential_adaptor.backends.folder.store import Store
 from sequential_adaptor.errors import StorageError
@@ -118,6 +119,35 @@ async def test_a_cut_that_fails_is_made_up_for(
     assert await everything(adapter) == before
     async with FolderAdapter(base) as other:
         assert await everything(other) == before
+
+
+async def test_an_index_that_was_read_before_its_sync_failed(
+    adapter: FolderAdapter, base: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process took from it stays in it: that one does not list the same runs again."""
+    await fill(adapter, 2)
+    await checkpoint(adapter)
+    await adapter.create_task_run(run(50))
+    disk, loop = adapter._use().store.disk, asyncio.get_running_loop()
+    other = FolderAdapter(base)
+
+    def failing(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("index"):
+            asyncio.run_coroutine_threadsafe(other.init(), loop).result(timeout=30)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        Disk.sync(disk, fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            await checkpoint(adapter)
+    before = await everything(adapter)
+    await checkpoint(other)
+    await other.close()
+    for _ in range(2):
+        async with FolderAdapter(base) as third:
+            assert await everything(third) == before
+        await checkpoint(adapter)
 
 
 async def test_what_has_gone_cold_is_changed_and_claimed_as_ever(

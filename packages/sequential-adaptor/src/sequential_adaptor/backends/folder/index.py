@@ -136,10 +136,10 @@ def _extend(fd: int, size: int, block: bytes, disk: Disk) -> None:
     os.lseek(fd, size, os.SEEK_SET)
     try:
         write_all(fd, block)
-        disk.sync(fd)
     except OSError:
         os.ftruncate(fd, size)
         raise
+    disk.sync(fd)  # when that fails the block stays: whoever has read it does not list its runs again
 
 
 def _last_footer(tail: bytes) -> dict[str, int] | None:

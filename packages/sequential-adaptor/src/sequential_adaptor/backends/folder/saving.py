@@ -41,6 +41,7 @@ class Saving:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._is_sound = False
+        self._is_doubtful = False
         self.has_saved = False
         """Whether this process has written readable files; then it leaves none outdated when it closes."""
 
@@ -190,7 +191,9 @@ class Saving:
             commits = list(state.unindexed_commits(state.covers, covers))
             runs = len(state.listings.keys() | lines.keys())
         self._is_sound = self._is_sound or index.is_sound(path)
-        if self._is_sound and index.append(path, disk, list(lines.values()), commits, covers, runs):
+        before, self._is_doubtful = self._is_doubtful, True  # until it is known to be safe: a sync fails once only
+        if self._is_sound and not before and index.append(path, disk, list(lines.values()), commits, covers, runs):
+            self._is_doubtful = False
             return
         with state.lock:
             everything = dict(state.listings)
@@ -198,7 +201,7 @@ class Saving:
                 take_line(everything, line)
             commits = list(state.commits)[-index.REMEMBERED :]
         index.write(path, disk, everything.values(), commits, covers)
-        self._is_sound = True
+        self._is_sound, self._is_doubtful = True, False
 
 
 def _take_parts(group: Group) -> Iterable[_Part]:
