@@ -256,6 +256,36 @@ async def test_a_run_that_another_process_has_put_into_the_index(
         await check(tmp_path / f"{seed}", {"a": 1})
 
 
+async def test_a_commit_that_comes_while_the_index_is_written_anew(
+    base: Path,
+    tmp_path: Path,
+    checkpoint: Callable[[FolderAdapter], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The index does not know it: where a power loss takes it from the journal, it can be made once more."""
+    monkeypatch.setattr(index, "_SLACK", -1_000_000)
+    monkeypatch.setattr(store, "Disk", FragileDisk)
+    async with FolderAdapter(base, durability="process") as adapter:
+        loop, disk = asyncio.get_running_loop(), FragileDisk.made
+
+        def commit_then(paths: Sequence[Path]) -> None:
+            """The first sync of a checkpoint is that of the journal."""
+            FragileDisk.sync_paths(disk, paths)
+            monkeypatch.setattr(disk, "sync_paths", partial(FragileDisk.sync_paths, disk))
+            asyncio.run_coroutine_threadsafe(create(adapter, "a", {}), loop).result(timeout=30)
+
+        monkeypatch.setattr(disk, "sync_paths", commit_then)
+        await create(adapter, "b", {})
+        await checkpoint(adapter)
+        for seed in range(20):
+            await asyncio.to_thread(disk.lose_power, base, tmp_path / f"{seed}", random.Random(seed))
+    monkeypatch.undo()
+    for seed in range(20):
+        async with FolderAdapter(tmp_path / f"{seed}") as adapter:
+            await create(adapter, "a", {})
+        await check(tmp_path / f"{seed}", {"a": 0, "b": 0})
+
+
 @pytest.mark.usefixtures("fragile")
 async def test_without_sync_each_commit_is_whole(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`durability="process"`: a power loss may take the last commits, never a half of one, and never the store."""

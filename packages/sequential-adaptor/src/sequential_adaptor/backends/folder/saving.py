@@ -199,7 +199,7 @@ class Saving:
             everything = dict(state.listings)
             for line in lines.values():
                 take_line(everything, line)
-            commits = list(state.commits)[-index.REMEMBERED :]
+            commits = list(state.unindexed_commits(-1, covers))[-index.REMEMBERED :]  # the journal has the later ones
         index.write(path, disk, everything.values(), commits, covers)
         self._is_sound, self._is_doubtful = True, False
 
