@@ -11,15 +11,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
-from sequential_adaptor.backends.folder import FolderAdapter, keeper
+from sequential_adaptor.backends.folder import FolderAdapter, functions, keeper
+from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.paths import Paths
-from sequential_adaptor.errors import InvalidId, StorageDamaged
-from sequential_adaptor.records import StackRun, TaskRun, version_of
+from sequential_adaptor.errors import InvalidId, StorageDamaged, StorageError
+from sequential_adaptor.records import StackRun, TaskFunction, TaskRun, version_of
 from sequential_adaptor.storage import Create
+from sequential_adaptor.storage.filling import new_task_function
 
 RUN = TaskRun(id="run-1", task_identifier="task", input={"b": 1, "a": ["é", None]}, result=0)
 
@@ -199,6 +201,63 @@ async def test_an_edited_source_is_a_new_version(adapter: FolderAdapter, base: P
             assert await each.get_task_function("task", first.version) == first
         (base / "functions/task.py").write_text("x = 1\n")
         assert await adapter.get_task_function("task") == first
+
+
+async def test_a_source_that_is_read_while_it_is_edited(adapter: FolderAdapter, base: Path) -> None:
+    """What an editor has yet to write gets into the file all the same, and the next read has it."""
+    await adapter.store_task_function("task", "x = 1\n", metadata={"a": 0})
+    with (base / "functions/task.py").open("w") as file:
+        file.write("x = 2\n")
+        file.flush()
+        half = await adapter.get_task_function("task")
+        assert half is not None
+        assert half.code == "x = 2\n"
+        file.write("y = 3\n")
+    found = await adapter.get_task_function("task")
+    assert found is not None
+    assert (found.code, found.metadata) == ("x = 2\ny = 3\n", {"a": 0})
+    assert (base / "functions/task.py").read_text() == "x = 2\ny = 3\n"
+
+
+async def test_a_source_that_is_edited_twice(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also between the look that finds an edit and the one that takes it in: the answer is a version."""
+    await adapter.store_task_function("task", "x = 1\n")
+    path = base / "functions/task.py"
+    path.write_text("x = 2\n")
+
+    def edited(*arguments: Any) -> TaskFunction:
+        path.write_text("x = 3\n")
+        return new_task_function(*arguments)
+
+    monkeypatch.setattr(functions, "new_task_function", edited)
+    for code in ("x = 2\n", "x = 3\n"):
+        found = await adapter.get_task_function("task")
+        assert found is not None
+        assert found.code == code
+
+
+async def test_a_store_that_fails_half_way_changes_nothing(
+    adapter: FolderAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version before is current, with its own runner, modules and metadata, not with those of the other."""
+    given = {"identifier": "task", "code": "x = 1\n", "runner": "fetch", "modules": {"a": "1"}, "metadata": 1}
+    stored = await adapter.store_task_function(given)
+    disk = adapter._use().store.disk
+
+    def failing(path: Path, data: bytes, *, sync: bool) -> None:
+        if path.name == "task.py":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        Disk.replace(disk, path, data, sync=sync)
+
+    monkeypatch.setattr(disk, "replace", failing)
+    with pytest.raises(StorageError, match="nothing was stored"):
+        await adapter.store_task_function(
+            {"identifier": "task", "code": "x = 2\n", "runner": "flow", "modules": {"a": "2"}, "metadata": 2}
+        )
+    monkeypatch.undo()
+    assert await adapter.get_task_function("task") == stored
 
 
 async def test_a_source_put_there_by_hand_is_a_function(adapter: FolderAdapter, base: Path) -> None:

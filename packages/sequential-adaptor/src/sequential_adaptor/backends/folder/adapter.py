@@ -198,8 +198,7 @@ class FolderAdapter(StorageAdapter):
         try:
             return functions.get(identifier, version)
         except LookupError:  # somebody edited the source
-            await self._alone(lambda: functions.adopt(identifier))
-            return functions.get(identifier, version)
+            return await self._alone(lambda: functions.adopt(identifier))
 
     # ---- keystore
 

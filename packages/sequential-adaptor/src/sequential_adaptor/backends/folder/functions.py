@@ -47,24 +47,37 @@ class Functions:
         self._cache[identifier] = stamp, found
         return copied(found)
 
-    def adopt(self, identifier: str) -> None:
-        """Make an edited source a new version; or one with no versions at all the first."""
+    def adopt(self, identifier: str) -> TaskFunction | None:
+        """Make an edited source a new version, or one with no versions at all the first; give back the current one.
+
+        The source stays as it is: whoever edits it may still be writing.
+        """
         code = self._source(identifier)
-        if code is None:
-            return
         known = self._known(identifier)
         last = None if known is None else self._version(identifier, known["current"])
+        if code is None or (last is not None and last.code == code):
+            return last
         if last is None:
             function = new_task_function(identifier, code, "fetch", None, datetime.now(UTC))
-        elif last.code == code:
-            return
         else:
             edited = last.replace(code=code, version="", created_at=None)
-            function = new_task_function(edited, None, "", None, datetime.now(UTC))
-        self.store(function)
+            function = self._earlier(known, code) or new_task_function(edited, None, "", None, datetime.now(UTC))
+        return self._keep(function)
+
+    def _earlier(self, known: dict[str, Any] | None, code: str) -> TaskFunction | None:
+        """The latest version with this source: an edit was taken back, or a store of another was interrupted."""
+        rows = [] if known is None else reversed(known["versions"])
+        row = next((row for row in rows if version_of(code, row.get("modules")) == row["version"]), None)
+        return None if row is None else from_json(TaskFunction, {**row, "code": code})
 
     def store(self, function: TaskFunction) -> TaskFunction:
         """Make a version the current one, whether it is new or not; give back what is stored."""
+        stored = self._keep(function)
+        self._write(self._paths.source(function.identifier), function.code.encode("utf-8"))
+        return stored
+
+    def _keep(self, function: TaskFunction) -> TaskFunction:
+        """Put a version, and the list that calls it current, beside the source."""
         identifier = function.identifier
         known = self._known(identifier) or {"identifier": identifier, "current": "", "versions": []}
         rows: list[dict[str, JSON]] = known["versions"]
@@ -75,7 +88,6 @@ class Functions:
         row = {name: value for name, value in to_json(function).items() if name != "code" and value is not None}
         self._write(self._paths.version_source(identifier, function.version), function.code.encode("utf-8"))
         self._write(self._paths.versions(identifier), _list_bytes(identifier, function.version, [*rows, row]))
-        self._write(self._paths.source(identifier), function.code.encode("utf-8"))
         return copied(function)
 
     def _write(self, path: Path, data: bytes) -> None:
