@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -398,6 +399,33 @@ async def test_a_store_that_was_replaced_takes_no_commit(adapter: FolderAdapter,
         await adapter.create_task_run(run(2))
     (base / "gone").rename(base / ".store")
     await adapter.create_task_run(run(2))
+
+
+async def test_a_store_that_was_replaced_is_left_alone(
+    base: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who still has the one before writes no files over those of the new one, and drops no journal of it."""
+    monkeypatch.setattr(keeper, "DELAY", 1000)
+    before = FolderAdapter(base)
+    await before.init()
+    await before.create_task_run(run(1))
+    saving = before._use().keeper.saving
+    await asyncio.to_thread(saving.save)
+    await before.update_task_run("run-1", metadata="old")
+    for _ in range(3):
+        await asyncio.to_thread(before._use().store.rotate)
+    shutil.rmtree(base / ".store")
+    async with FolderAdapter(base) as adapter:
+        await adapter.update_task_run("run-1", metadata="new")
+        await checkpoint(adapter)
+        await adapter.create_task_run(run(2))
+        with pytest.raises(StorageError, match="removed or replaced"):
+            await asyncio.to_thread(saving.checkpoint)
+        await before.close()
+        assert "removed or replaced" in caplog.text
+        assert segments(base) == ["journal-00000002"]
+    async with FolderAdapter(base) as adapter:
+        assert {one.id: one.metadata for one in await adapter.query_task_runs()} == {"run-1": "new", "run-2": None}
 
 
 async def test_questions_about_cold_runs_are_answered_like_any(

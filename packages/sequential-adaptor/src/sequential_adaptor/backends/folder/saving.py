@@ -49,6 +49,7 @@ class Saving:
         """Write the files of what this process has committed; or of all that the journal holds."""
         state = self._store.state
         with self._store.files_lock:
+            self._store.check_place()
             with self._store.settled():
                 self._heed_others()
                 parts = self._take(list(state.warm) if everything else state.unsaved)
@@ -60,6 +61,7 @@ class Saving:
         """Cover all segments of the journal but the last, unless another process has done it, and drop them."""
         store, state = self._store, self._store.state
         with store.files_lock:
+            store.check_place()
             covers = self._coverable()
             if covers <= state.covers:
                 return

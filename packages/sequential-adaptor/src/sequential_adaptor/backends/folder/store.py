@@ -193,7 +193,7 @@ class Store:
             self.on_news()
 
     def _write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> list[Entry]:
-        self._check_place()
+        self.check_place()
         with self.state.lock:
             self._check_whole()
             self._follow(locked=True)
@@ -214,7 +214,7 @@ class Store:
     def rotate(self) -> None:
         """Begin a new segment: what is in the others can then be covered. Takes the commit lock."""
         with self.commit_lock:
-            self._check_place()
+            self.check_place()
             with self.state.lock:
                 self._follow(locked=True)
                 self._writing = self._behind = True
@@ -227,11 +227,13 @@ class Store:
     def alone(self, work: Callable[[], T]) -> T:
         """Do something with files of its own under the commit lock."""
         with self.commit_lock:
-            self._check_place()
+            self.check_place()
             return work()
 
-    def _check_place(self) -> None:
-        """Raise where the folder was removed or replaced while it was open: a commit would go nowhere."""
+    def check_place(self) -> None:
+        """Raise where the folder was removed or replaced while it was open: a commit would go nowhere, and files
+        would be written over those of others.
+        """
         try:
             same = os.stat(self.paths.commit_lock).st_ino == self.commit_lock.inode
         except FileNotFoundError:
