@@ -183,6 +183,28 @@ async def test_damage_to_one_run_does_not_stop_work_on_others(
         assert str(path) in caplog.text
 
 
+async def test_a_run_whose_calls_were_edited_takes_no_change(base: Path, checkpoint: Checkpoint) -> None:
+    """Also none that needs only its other file, or none: nobody could take that in; the rest of the store goes on."""
+    async with FolderAdapter(base) as adapter:
+        for id in ("run-1", "run-2"):
+            await adapter.create_task_run(RUN.replace(id=id))
+        await adapter.create_stack_run(StackRun(task_run_id="run-1", operation="a", id="run-1.1", result="one"))
+        await checkpoint(adapter)
+    path = base / "runs/run-1.calls.json"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("one", "two"), "utf-8")
+    async with FolderAdapter(base) as adapter:
+        with pytest.raises(StorageDamaged, match=path.name):
+            await adapter.update_task_run("run-1", metadata=1)
+        with pytest.raises(StorageDamaged, match=path.name):
+            await adapter.create_stack_run(StackRun(task_run_id="run-1", operation="a", id="foreign"))
+        await adapter.update_task_run("run-2", metadata=2)
+        async with FolderAdapter(base) as other:
+            assert [one.metadata for one in await other.query_task_runs({"id": "run-2"})] == [2]
+        path.write_text(text, "utf-8")
+        await adapter.update_task_run("run-1", metadata=1)
+
+
 async def test_an_edited_source_is_a_new_version(adapter: FolderAdapter, base: Path) -> None:
     """The next read finds it, in every process; runner, modules and metadata stay; older versions stay readable."""
     modules = {"helper": "y = 2\n"}

@@ -203,14 +203,19 @@ class Draft:
         return row
 
     def _store(self, row: Row) -> Row:
-        self._entry.ops.append(whole(row, _group(row)))
+        self._add(whole(row, _group(row)))
         self._changes[type(row), row.id] = row
         return row
 
     def _change(self, row: Row, names: Collection[str]) -> None:
         fields = {name: getattr(row, name) for name in names}
-        self._entry.ops.append(Op(type(row), _group(row), row.id, fields, False))
+        self._add(Op(type(row), _group(row), row.id, fields, False))
         self._changes[type(row), row.id] = row
+
+    def _add(self, op: Op) -> None:
+        if op.group not in self._deleted:
+            self._state.group(op.group)  # raises where its files are damaged: an entry would have nothing to build on
+        self._entry.ops.append(op)
 
 
 def _group(row: Row) -> str:
