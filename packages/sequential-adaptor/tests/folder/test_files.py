@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import resource
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -119,6 +120,21 @@ async def test_what_a_store_is_made_of(base: Path) -> None:
     }
     assert (base / "functions/task.a.py").read_bytes() == b"x = 1\r\n"
     assert {"/.store/", "/keystore/"} <= set((base / ".gitignore").read_text().splitlines())
+
+
+async def test_a_full_disk_leaves_no_half_of_what_keeps_secrets_out_of_git(base: Path) -> None:
+    """A store that could not be opened for it has what belongs into `.gitignore` when it is opened again."""
+    async with FolderAdapter(base):
+        (base / ".gitignore").unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="could not be opened"):
+            await FolderAdapter(base).init()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    async with FolderAdapter(base):
+        assert {"/.store/", "/keystore/"} <= set((base / ".gitignore").read_text().splitlines())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sequential_adaptor.backends.folder.bell import Bell
+from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.functions import Functions
 from sequential_adaptor.backends.folder.keeper import Keeper
 from sequential_adaptor.backends.folder.keys import Keys
@@ -36,7 +37,8 @@ class Service:
         self.store.on_news = self.bell.ring
         try:
             self.store.open()
-            _write_git_files(base)
+            with self.store.commit_lock:
+                _write_git_files(base, self.store.disk)
         except BaseException:
             self.store.close()
             raise
@@ -77,11 +79,12 @@ class Service:
         return math.inf if following is None else (following - now).total_seconds()
 
 
-def _write_git_files(base: Path) -> None:
+def _write_git_files(base: Path, disk: Disk) -> None:
+    """Each whole or not at all: one that was left empty would let secrets into git."""
     for name, text in ((".gitignore", _GITIGNORE), (".gitattributes", _GITATTRIBUTES)):
         path = base / name
         if not path.exists():
-            path.write_text(text, encoding="utf-8")
+            disk.replace(path, text.encode("utf-8"), sync=True)
 
 
 def _abandon() -> None:
