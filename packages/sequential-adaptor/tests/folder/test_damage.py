@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Callable
@@ -137,6 +138,19 @@ def test_sectors_lost_of_what_a_later_line_calls_durable_are_reported(written: W
     written.journal.write_bytes(data[:start] + bytes(boundary - start) + data[boundary:])
     with pytest.raises(StorageDamaged):
         numbers(written.base)
+
+
+async def test_a_segment_that_is_gone_is_reported(base: Path) -> None:
+    """One between two others, and nothing that covers it."""
+    async with FolderAdapter(base) as adapter:
+        store = adapter._use().store
+        for number in range(3):
+            await adapter.create_task_run(TaskRun(id=f"run-{number}", task_identifier="t"))
+            await asyncio.to_thread(store.rotate)
+    gone = store.paths.segment(2)
+    gone.unlink()
+    with pytest.raises(StorageDamaged, match=rf"{gone.name}.*[Rr]estore"):
+        await FolderAdapter(base).init()
 
 
 async def test_damage_shows_in_every_method_and_says_what_to_do(written: Written) -> None:

@@ -82,10 +82,16 @@ class Store:
             if found.covers > before.covers:  # another process has just covered more of it
                 deadline = time.monotonic() + _PATIENCE
             elif time.monotonic() > deadline:
-                raise StorageDamaged(f"{self.paths.segment(found.covers + 1)}: this part of the journal is gone")
+                raise self._gone(found.covers + 1)
             else:
                 time.sleep(0.01)
         self.state.reset(found)
+
+    def _gone(self, generation: int) -> StorageDamaged:
+        return StorageDamaged(
+            f"{self.paths.segment(generation)}: this part of the journal is gone. Restore it from a backup; or delete"
+            f" the folder {self.paths.store} to go on from the readable files, which may lack what was written last"
+        )
 
     def _open_segment(self, generation: int) -> bool:
         try:
@@ -136,6 +142,8 @@ class Store:
                 self._apply(entry, generation)
                 news = news or is_news(entry)
         except FileNotFoundError:  # so far behind that the rest was covered meanwhile
+            if index.load(self.paths.index).covers <= self.journal.generation:
+                raise self._gone(self.journal.generation + 1) from None
             self._follow(locked=locked)
             news = True
         self._behind = False
