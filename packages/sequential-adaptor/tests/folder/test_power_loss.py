@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
@@ -162,11 +163,14 @@ def fragile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
 
 
-async def crashes(adapter: FolderAdapter, base: Path, copies: Path, chance: random.Random) -> list[Crash]:
+async def crashes(adapters: Sequence[FolderAdapter], base: Path, copies: Path, chance: random.Random) -> list[Crash]:
     """What is left after each of a dozen power losses, and what was acknowledged by then."""
     acknowledged: dict[str, int] = {}
     disk = FragileDisk.made
-    lanes = [asyncio.ensure_future(commit_for_ever(adapter, name, acknowledged)) for name in "abcd"]
+    lanes = [
+        asyncio.ensure_future(commit_for_ever(adapter, name, acknowledged))
+        for adapter, name in zip(cycle(adapters), "abcd", strict=False)
+    ]
     found = []
     for number in range(12):
         await asyncio.sleep(chance.random() / 8)
@@ -192,7 +196,24 @@ async def test_what_was_acknowledged_is_there(
     if seed % 2:
         monkeypatch.setattr(index, "_SLACK", -1_000_000)  # write it anew each time
     async with FolderAdapter(base) as adapter:
-        found = await crashes(adapter, base, tmp_path, random.Random(seed))
+        found = await crashes([adapter], base, tmp_path, random.Random(seed))
+    monkeypatch.undo()
+    for copy, known in found:
+        await check(copy, known)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("fragile")
+async def test_what_two_processes_acknowledged_is_there(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The same while each writes files, and puts into the index what the other has in memory."""
+    if seed % 2:
+        monkeypatch.setattr(index, "_SLACK", -1_000_000)
+    disk = FragileDisk()
+    monkeypatch.setattr(store, "Disk", lambda: disk)
+    async with FolderAdapter(base) as one, FolderAdapter(base) as two:
+        found = await crashes([one, two], base, tmp_path, random.Random(seed))
     monkeypatch.undo()
     for copy, known in found:
         await check(copy, known)
@@ -290,7 +311,7 @@ async def test_a_commit_that_comes_while_the_index_is_written_anew(
 async def test_without_sync_each_commit_is_whole(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`durability="process"`: a power loss may take the last commits, never a half of one, and never the store."""
     async with FolderAdapter(base, durability="process") as adapter:
-        found = await crashes(adapter, base, tmp_path, random.Random(9))
+        found = await crashes([adapter], base, tmp_path, random.Random(9))
     monkeypatch.undo()
     for copy, _ in found:
         await check(copy, {})
