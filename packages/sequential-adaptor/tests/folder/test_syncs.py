@@ -199,6 +199,42 @@ async def test_a_cut_whose_sync_failed_is_not_made_twice(
             assert await third.get_task_run("run-1") is not None
 
 
+async def test_a_write_that_fails_half_way_takes_back_nothing_that_was_read(
+    adapter: FolderAdapter, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that another process has seen stays, and those it makes then are where everybody looks."""
+    store, loop, pwrite = adapter._use().store, asyncio.get_running_loop(), os.pwrite
+    seen: list[TaskRun | None] = []
+    async with FolderAdapter(base) as other:
+
+        def full(fd: int, data: memoryview, offset: int) -> int:
+            first = bytes(data).find(b"\n") + 1
+            if 0 < first < len(data):
+                return pwrite(fd, data[:first], offset)
+            if b"run-3" in bytes(data) and not seen:
+                seen.append(asyncio.run_coroutine_threadsafe(other.get_task_run("run-2"), loop).result(timeout=30))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return pwrite(fd, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", full)
+        with store.commit_lock.threads:  # the first commit waits, and those behind it are one write
+            runs = [TaskRun(id=f"run-{number}", task_identifier="t") for number in range(1, 4)]
+            commits = [asyncio.ensure_future(adapter.create_task_run(runs[0]))]
+            await asyncio.sleep(0.1)
+            commits += [asyncio.ensure_future(adapter.create_task_run(run)) for run in runs[1:]]
+            await asyncio.sleep(0.1)
+        first, *failed = await asyncio.gather(*commits, return_exceptions=True)
+        assert isinstance(first, TaskRun)
+        assert all(isinstance(one, StorageError) for one in failed)
+        assert len(seen) == 1
+        await other.create_task_run(TaskRun(id="run-4", task_identifier="t"))
+        with pytest.raises(StorageError, match="open it again"):
+            await adapter.create_task_run(TaskRun(id="run-5", task_identifier="t"))
+        async with FolderAdapter(base) as third:
+            for each in (other, third):
+                assert [run.id for run in await each.query_task_runs()] == ["run-1", "run-2", "run-4"]
+
+
 async def test_a_cancelled_commit_is_whole(adapter: FolderAdapter) -> None:
     """Who stops waiting for a commit does not stop it half-way, nor the others in its group."""
     commits = [asyncio.ensure_future(adapter.commit([Create(call(n))], id=f"c-{n}")) for n in range(10)]

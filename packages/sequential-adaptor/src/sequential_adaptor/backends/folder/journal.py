@@ -148,17 +148,19 @@ class Journal:
     # ---- writing: all of it but :meth:`sync` needs the lock, and everything followed
 
     def append(self, bodies: Sequence[bytes]) -> None:
-        """Write lines behind the last one. On an error none of them is there, and the journal goes on."""
+        """Write lines behind the last one. On an error none of them is there, and the journal goes on; or some may be,
+        and it is refused from then on.
+        """
         self.check_usable()
         offset, lines = self.position, []
         for body in bodies:
             lines.append(make_line(self.generation, offset, self.durable, body))
             offset += len(lines[-1])
-        data = b"".join(lines)
         try:
             self._make_room(offset + 1)
-            self._write(data)
+            self._write(lines)
         except OSError as error:
+            self.check_usable()
             raise StorageError(f"{self._paths.segment(self.generation)}: nothing was written: {error}") from error
         self.position = offset
 
@@ -204,11 +206,15 @@ class Journal:
         _pwrite(self._fd, bytes((end - size + _FILL - 1) // _FILL * _FILL), size)
         self._disk.sync(self._fd)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, lines: Sequence[bytes]) -> None:
+        data = b"".join(lines)
         try:
             _pwrite(self._fd, data, self.position)
         except OSError as error:
-            self._wipe(len(data), error)
+            if os.pread(self._fd, len(lines[0]), self.position) == lines[0]:
+                self._failed = error  # others read without the lock: what they may have taken in is not taken back
+            else:
+                self._wipe(len(data), error)
             raise
 
     def _wipe(self, length: int, error: OSError) -> None:
