@@ -36,11 +36,14 @@ _REMEDIES = {
     "UUID": "a UUID is not JSON; use str(...)",
     "Decimal": "a Decimal is not JSON; use str(...)",
     "coroutine": "a coroutine is not JSON; was `await` forgotten?",
+    "generator": "a generator is not JSON; use list(...), or `return` instead of `yield`",
+    "async_generator": "an async generator is not JSON; collect its values in a list, or use `return` instead of `yield`",
 }
 # Python converts no more digits than sys.get_int_max_str_digits(), which is never under 640.
 _LARGE = 1_000_000
 _SAFE_DIGITS = 600
 _SAFE_INT = 10**_SAFE_DIGITS
+_SHOWN_STEPS = 20
 
 
 def encode(value: JSON) -> str:
@@ -115,7 +118,7 @@ def _check(value: object, path: tuple[str | int, ...], depth: int) -> bool:
         return False
     if kind is dict or kind is list:
         if depth == 0:
-            raise InvalidValue(_written(path), f"nested deeper than {MAX_DEPTH} levels")
+            raise InvalidValue(_written(path), f"nested deeper than {MAX_DEPTH} levels, or within itself")
         return _check_items(value, path, depth - 1)
     raise InvalidValue(_written(path), _refusal(value))
 
@@ -165,7 +168,10 @@ def _a(name: str) -> str:
 
 def _written(path: tuple[str | int, ...]) -> str:
     head, *rest = path
-    return str(head) + "".join(_segment(part) for part in rest)
+    steps = [_segment(part) for part in rest]
+    if len(steps) > _SHOWN_STEPS:
+        steps[_SHOWN_STEPS // 2 : -_SHOWN_STEPS // 2] = ["..."]
+    return str(head) + "".join(steps)
 
 
 def _segment(part: str | int) -> str:

@@ -90,6 +90,7 @@ async def test_a_step_that_fails_ends_the_run_with_its_exit_code_and_output(
         await engine.run("bad", id="bad")
     assert caught.value.error is not None
     assert caught.value.error["type"] == "CommandFailed"
+    assert caught.value.error["message"] == "'echo deep; echo 2 > b; exit 9' ended with exit code 9: deep"
     assert [path.name for path in (state / "work").iterdir()] == ["a"]
     assert [call.status for call in await _calls(engine, "bad")] == ["completed", "failed"]
 

@@ -112,4 +112,5 @@ def _told(position: Position, layer: JSON) -> str:
 def _with_output(error: CommandFailed) -> str:
     """The error with the last lines of what the command printed: nobody else has them."""
     lines = [*error.stdout.splitlines(), *error.stderr.splitlines()][-_LINES:]
-    return "\n".join([str(error), *lines])
+    said = str(error)
+    return said if len(lines) == 1 and said.endswith(lines[0].strip()) else "\n".join([said, *lines])

@@ -14,6 +14,7 @@ from sequential_adaptor.runners.container.store.errors import RefusedDirectory, 
 from sequential_adaptor.runners.container.store.locks import try_lock
 
 _OWNER = 0o700
+_REMEDY = "a command has to leave it where it is. Take it again: it is written anew from its head"
 
 
 class Intention(NamedTuple):
@@ -105,9 +106,9 @@ class Hold:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise WorkDirectoryMoved(str(self.path), f"it is not there any more ({error.strerror})") from error
+            raise WorkDirectoryMoved(str(self.path), f"it is not there any more ({error.strerror}); {_REMEDY}") from error
         if not os.path.samestat(found, os.fstat(self.fd)):
-            raise WorkDirectoryMoved(str(self.path), "another folder is in its place; take it anew")
+            raise WorkDirectoryMoved(str(self.path), f"another folder is in its place; {_REMEDY}")
 
     def _open(self) -> int:
         self.path.mkdir(parents=True, exist_ok=True)
