@@ -59,6 +59,21 @@ async def test_close_gives_everything_back(base: Path) -> None:
             await adapter.wait_for_work(1)
 
 
+async def test_an_opening_that_is_given_up_gives_everything_back(base: Path) -> None:
+    """Somebody has the store locked, and it is not waited for: what is opened at last is closed."""
+    async with FolderAdapter(base) as other:
+        mine = (threads(), len(files()))
+        adapter = FolderAdapter(base)
+        with other._use().store.commit_lock:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(adapter.init(), 0.2)
+            assert len(files()) > mine[1]
+        while (threads(), len(files())) != mine:
+            await asyncio.sleep(0.01)
+        async with adapter:
+            await adapter.create_task_run(RUN)
+
+
 async def test_before_it_is_opened(base: Path) -> None:
     """The error says how to open it."""
     with pytest.raises(StorageError, match="await adapter.init"):

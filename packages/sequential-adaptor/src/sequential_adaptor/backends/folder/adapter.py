@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -82,7 +83,17 @@ class FolderAdapter(StorageAdapter):
             if self._closed:
                 raise StorageClosed(type(self).__name__)
             if self._service is None:
-                self._service = await asyncio.to_thread(self._open)
+                self._service = await self._opened()
+
+    async def _opened(self) -> Service:
+        thread = ThreadPoolExecutor(1, "sequential-opening")
+        opening = thread.submit(self._open)
+        thread.shutdown(wait=False)
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:  # the thread goes on, and nobody waits for what it opens
+            opening.add_done_callback(_close)
+            raise
 
     def _open(self) -> Service:
         warning = check_file_system(self._base)
@@ -301,3 +312,8 @@ def _claim(row: StackRun) -> Claim:
     assert row.worker is not None
     assert row.lease_expires_at is not None
     return Claim(unseal(row), row.worker, row.token, row.lease_expires_at)
+
+
+def _close(opening: Future[Service]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
