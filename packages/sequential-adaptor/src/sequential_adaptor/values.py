@@ -37,7 +37,7 @@ _REMEDIES = {
     "Decimal": "a Decimal is not JSON; use str(...)",
     "coroutine": "a coroutine is not JSON; was `await` forgotten?",
     "generator": "a generator is not JSON; use list(...), or `return` instead of `yield`",
-    "async_generator": "an async generator is not JSON; collect its values in a list, or use `return` instead of `yield`",
+    "async_generator": "an async generator is not JSON; make a list of it, or use `return` instead of `yield`",
 }
 # Python converts no more digits than sys.get_int_max_str_digits(), which is never under 640.
 _LARGE = 1_000_000

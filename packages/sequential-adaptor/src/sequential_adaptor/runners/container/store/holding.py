@@ -106,7 +106,9 @@ class Hold:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise WorkDirectoryMoved(str(self.path), f"it is not there any more ({error.strerror}); {_REMEDY}") from error
+            raise WorkDirectoryMoved(
+                str(self.path), f"it is not there any more ({error.strerror}); {_REMEDY}"
+            ) from error
         if not os.path.samestat(found, os.fstat(self.fd)):
             raise WorkDirectoryMoved(str(self.path), f"another folder is in its place; {_REMEDY}")
 
