@@ -316,6 +316,16 @@ async def test_a_call_whose_frame_is_gone_is_performed_once(tmp_path: Path) -> N
         assert (naps.begun, ended.status, ended.due_at) == (1, "completed", None)
 
 
+async def test_a_frame_whose_run_is_gone_is_taken_up_once(tmp_path: Path) -> None:
+    """Somebody has removed its run by hand: it ends, and leaves an idle store."""
+    async with FolderAdapter(tmp_path, durability="process") as store:
+        await store.create_stack_run({"id": "gone", "task_run_id": "gone"})
+        await asyncio.wait_for(Worker(store, lease=0.3).run(until_idle=True), 10)
+        ended = await store.get_stack_run("gone")
+        assert ended is not None
+        assert (ended.status, ended.token, ended.due_at) == ("cancelled", 1, None)
+
+
 class Forgetful(FolderAdapter):
     """A store whose first heartbeat finds the lease over: the worker was away for too long."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -256,12 +257,26 @@ async def test_steps_are_async_or_not_named_by_their_function_and_run_on_the_wor
     assert one.made == ["step:inner", "step:Tool.method", "step:inner", "step:Tool"]
 
 
-async def test_arguments_of_a_step_are_json(task: Any) -> None:
-    one = task("async def main():\n    await step(print, {'a': [1, {2}]})")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{'a': [1, {2}]}", r"\$\[0\]\.a\[1\]: a set"),
+        ("(n for n in [1])", "use list"),
+        ("again", r"\$(\[0\]){10}\.\.\.(\[0\]){10}: nested deeper than 200 levels, or within itself"),
+    ],
+)
+async def test_arguments_of_a_step_are_json(task: Any, value: str, said: str) -> None:
+    one = task(f"async def main():\n    again = []\n    again.append(again)\n    await step(print, {value})")
     await one.start()
     assert one.error["type"] == "InvalidValue"
-    assert "$[0].a[1]: a set" in one.error["message"]
+    assert re.search(said, one.error["message"])
     assert "step print must be JSON" in one.error["message"]
+
+
+async def test_a_task_that_yields_is_told_to_return(task: Any) -> None:
+    one = task("async def main():\n    yield 1")
+    await one.start()
+    assert "an async generator is not JSON; make a list of it, or use `return`" in one.error["message"]
 
 
 async def test_a_pause_is_a_call_that_its_timer_ends(task: Any) -> None:

@@ -100,6 +100,14 @@ def end(run: TaskRun, frame: StackRun, ending: Ending, now: datetime) -> tuple[C
     )
 
 
+def left_over(frame: StackRun, now: datetime) -> Change:
+    """A frame whose run is gone (somebody has removed its row): it ends, and is not taken up again and again."""
+    error = {"type": "TaskCancelled", "message": f"there is no run {frame.task_run_id}"}
+    return stack_to(
+        frame, "cancelled", error=error, ended_at=now, due_at=None, progress_token=frame.token, **GIVEN_BACK
+    )
+
+
 def dead(kind: str, claimed: StackRun) -> JSON:
     """The error of what was claimed again and again without getting a step further."""
     times = claimed.token - claimed.progress_token

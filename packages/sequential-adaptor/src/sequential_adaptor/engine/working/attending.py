@@ -76,7 +76,10 @@ class Attendant:
         if frame.options is not None and not await self._porter.lets_pass(claim):
             return
         run = new or await self._bench.store.get_task_run(frame.task_run_id)
-        if run is None or run.ended_at is not None:  # somebody has deleted it, or ended it when this claim had run out
+        if run is None:  # somebody has deleted it: then the claim is lost, unless he has left the frame
+            await self._bench.commit((rules.left_over(frame, self._bench.clock.now()),), claim)
+            return
+        if run.ended_at is not None:  # somebody has ended it when this claim had run out
             raise ClaimLost(frame.id, claim.token)
         holder = await self._holder(claim, run, is_new=new is not None)
         if holder is None:
