@@ -77,7 +77,8 @@ class Model:
         os.makedirs(os.path.dirname(self.at(path)), exist_ok=True)
 
     def write(self, path: bytes, content: bytes) -> None:
-        with open(self.at(path), "wb") as file:
+        fd = os.open(self.at(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK)  # waits for no reader
+        with open(fd, "wb") as file:
             file.write(content)
 
     def make_folder(self, path: bytes) -> None:
