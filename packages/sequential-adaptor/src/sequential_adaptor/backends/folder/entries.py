@@ -47,6 +47,13 @@ class Op(NamedTuple):
         """Whether it takes the whole group away."""
         return self.whole and not self.fields
 
+    @property
+    def makes_due(self) -> bool:
+        """Whether a record gets a time and nobody holds it, or it is given back."""
+        if self.fields.get("due_at") is not None:
+            return self.fields.get("worker") is None
+        return "due_at" not in self.fields and "lease_expires_at" in self.fields and not self.whole
+
 
 @dataclass(slots=True)
 class Entry:
@@ -54,6 +61,13 @@ class Entry:
 
     commit: str | None = None
     ops: list[Op] = field(default_factory=list)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether somebody may find work after it. Claims, heartbeats and the steps of a task bring none."""
+        if self.commit is None:
+            return any(op.whole or "lease_expires_at" not in op.fields for op in self.ops)
+        return any(op.makes_due for op in self.ops)
 
     def encode(self) -> bytes:
         """The entry as the body of a line."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sequential_adaptor.backends.folder import index
 from sequential_adaptor.backends.folder.disk import Disk
 from sequential_adaptor.backends.folder.drafts import Draft
-from sequential_adaptor.backends.folder.entries import Entry, Op
+from sequential_adaptor.backends.folder.entries import Entry
 from sequential_adaptor.backends.folder.index import Index
 from sequential_adaptor.backends.folder.journal import Journal
 from sequential_adaptor.backends.folder.locks import FileLock
@@ -140,7 +140,7 @@ class Store:
             for generation, body in self.journal.follow(locked=locked):
                 entry = self._decode(body)
                 self._apply(entry, generation)
-                news = news or is_news(entry)
+                news = news or entry.is_news
         except FileNotFoundError:  # so far behind that the rest was covered meanwhile
             if index.load(self.paths.index).covers <= self.journal.generation:
                 raise self._gone(self.journal.generation + 1) from None
@@ -197,7 +197,7 @@ class Store:
         """Write the entries that ``plan`` makes of a draft; they are durable when this returns, if it said so."""
         with self.commit_lock:
             entries = self._write(plan)
-        if any(map(is_news, entries)):
+        if any(entry.is_news for entry in entries):
             self.on_news()
 
     def _write(self, plan: Callable[[Draft], tuple[list[Entry], bool]]) -> list[Entry]:
@@ -250,17 +250,3 @@ class Store:
             raise StorageError(
                 f"{self.paths.store} was removed or replaced while it was open; close the store and open it again"
             )
-
-
-def is_news(entry: Entry) -> bool:
-    """Whether somebody may find work after an entry. Claims, heartbeats and the steps of a task bring none."""
-    if entry.commit is None:
-        return any(op.whole or "lease_expires_at" not in op.fields for op in entry.ops)
-    return any(_makes_due(op) for op in entry.ops)
-
-
-def _makes_due(op: Op) -> bool:
-    """Whether a record gets a time and nobody holds it, or it is given back."""
-    if op.fields.get("due_at") is not None:
-        return op.fields.get("worker") is None
-    return "due_at" not in op.fields and "lease_expires_at" in op.fields and not op.whole
