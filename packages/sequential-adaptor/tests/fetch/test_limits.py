@@ -220,6 +220,28 @@ async def test_waiting_in_a_thread_for_what_the_loop_does_is_refused_and_not_wai
         assert one.result == "answer"
 
 
+async def test_what_a_loop_in_a_thread_of_its_own_does_can_be_waited_for(task: Any) -> None:
+    one = task("""
+        import asyncio, threading
+        async def work():
+            return 5
+        async def main():
+            other = asyncio.new_event_loop()
+            thread = threading.Thread(target=other.run_forever)
+            thread.start()
+            def wait():
+                return asyncio.run_coroutine_threadsafe(work(), other).result()
+            try:
+                return [wait(), await asyncio.to_thread(wait)]
+            finally:
+                other.call_soon_threadsafe(other.stop)
+                thread.join()
+                other.close()
+    """)
+    await one.start()
+    assert one.result == [5, 5]
+
+
 async def test_a_call_on_another_loop_is_refused(task: Any) -> None:
     one = task("""
         import asyncio

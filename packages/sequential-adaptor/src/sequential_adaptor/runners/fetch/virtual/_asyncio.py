@@ -41,7 +41,8 @@ def _all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Tas
 
 def _run_coroutine_threadsafe(coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Future[Any]:
     future = asyncio.run_coroutine_threadsafe(coro, loop)
-    if frame() is not None:
+    found = frame()
+    if found is not None and loop is found.loop:  # another one has a thread of its own, and goes on meanwhile
         for name in ("result", "exception"):
             setattr(future, name, partial(_if_done, future, getattr(future, name)))
     return future
