@@ -208,17 +208,20 @@ async def test_names_of_services_are_plain(task: Any, name: str) -> None:
         ("decimal.InvalidOperation('x')", "InvalidOperation"),
         ("Picky(1, 2)", "CallFailed"),
         ("Missing('ada')", "Missing"),
-        ("Stubborn('ada')", "CallFailed"),
+        ("Stubborn('ada')", "Stubborn"),
+        ("urllib.error.URLError('timed out')", "URLError"),
     ],
 )
 async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task: Any, error: str, caught: str) -> None:
     one = task(f"""
-        import decimal, json
+        import decimal, json, urllib.error
         class Own(Exception): pass
         class Picky(Exception):
             def __init__(self, a, b): super().__init__(a)
         class Missing(Exception):
-            def __init__(self, name): super().__init__(f"nobody is called {{name}}")
+            def __init__(self, name):
+                super().__init__(f"nobody is called {{name}}")
+                self.name = name
         class Stubborn(Exception):
             def __str__(self): return f"nobody is called {{self.args[0]}}"
         def work():
@@ -227,6 +230,8 @@ async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task:
             try:
                 await step(work)
             except Exception as error:
+                assert type(error).__name__ == "CallFailed" or isinstance(error, type({error}))
+                assert hasattr(error, "name") == isinstance(error, Missing)
                 return [type(error).__name__, isinstance(error, Own), str(error)]
     """)
     await one.start()
@@ -235,6 +240,8 @@ async def test_what_a_step_raises_comes_back_as_its_type_where_that_can_be(task:
     assert one.result[:2] == [caught, caught == "Own"]
     if caught == "KeyError":
         assert one.result[2] == "'name'"
+    if caught == "URLError":
+        assert one.result[2] == "<urlopen error timed out>"
     if "ada" in error:
         assert one.result[2] == "nobody is called ada"
 

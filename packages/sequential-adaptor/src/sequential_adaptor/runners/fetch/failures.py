@@ -98,10 +98,12 @@ def _imported(name: str) -> Any:
 def _made(kind: type[Exception], message: str) -> Any:
     """An error that says what the one that was raised said."""
     made = kind(_argument(kind, message))
-    if message_of(made) == message:
-        return made
-    made = kind.__new__(kind, message)  # its constructor makes a sentence of what it gets, and would do so twice
-    return made if message_of(made) == message else None
+    if message_of(made) != message:  # its constructor makes a sentence of what it gets, and has done so twice
+        made.args = (message,)
+    if message_of(made) != message:  # `__str__` does that: whoever catches its type is to have it all the same
+        fields = {"__str__": lambda error: message, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        made = type(kind)(kind.__name__, (kind,), fields)(message)
+    return made
 
 
 def _argument(kind: type[Exception], message: str) -> Any:
