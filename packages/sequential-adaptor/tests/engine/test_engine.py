@@ -206,6 +206,23 @@ async def test_a_file_is_published_with_the_packages_beside_it(engine: Engine, t
     assert await engine.run("task") == 9
 
 
+@pytest.mark.parametrize(
+    "name", ["sequential_adaptor/task.py", "compiled/fast.cpython-311-x86_64-linux-gnu.so", "compiled/parts/fast.pyd"]
+)
+async def test_what_is_installed_beside_a_file_is_imported_as_everything_else(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    files = {"compiled/__init__.py": ""}
+    files |= {"task.py": "import sequential_adaptor.task as t\nimport compiled\nasync def main():\n    t.log('x')"}
+    for each, content in {**files, name: ""}.items():
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    function = await engine.publish("task", tmp_path / "task.py")
+    assert sorted(function.modules or {}) == ([] if name.startswith("compiled") else ["compiled"])
+    assert await engine.run("task") is None
+
+
 @pytest.mark.parametrize("id", ["", "../x", "a b", "x" * 65, "é", "a\n", 7])
 async def test_an_id_that_is_none_is_refused(engine: Engine, id: Any) -> None:
     await engine.publish("same", "async def main(value):\n    return value")

@@ -64,12 +64,24 @@ def _of_file(path: Path) -> Source:
 def _collect(code: str, path: Path, package: str, root: Path, modules: dict[str, str]) -> None:
     """What code in a package imports of the modules and packages in the folder ``root``, and they in turn."""
     for name in _imported(code, path, package):
+        if name.partition(".")[0] not in modules and _is_installed(root, name.partition(".")[0]):
+            continue
         for known in _with_packages_above(name):
             found = _file_of(root, known)
             if found is not None and known not in modules and found != path:
                 modules[known] = _text_of(found)
                 own = known if found.name == "__init__.py" else known.rpartition(".")[0]
                 _collect(modules[known], found, own, root, modules)
+
+
+def _is_installed(root: Path, top: str) -> bool:
+    """Whether a package beside a task (`pip install --target`) is no source of its own: a copy of this library would
+    not know the task that it runs in, and compiled modules cannot be stored.
+    """
+    if top == __name__.partition(".")[0]:
+        return True
+    files = (file for suffix in (".so", ".pyd") for file in (root / top).rglob(f"*{suffix}"))
+    return next(files, None) is not None
 
 
 def _with_packages_above(name: str) -> list[str]:
