@@ -9,7 +9,7 @@ import stat
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -300,3 +300,21 @@ async def test_a_file_that_is_gone_while_it_is_open_takes_nothing_more(path: Pat
     await old.close()
     assert await new.get_keystore("k") == "new"
     assert Path(f"{path}-wal").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file keeps its name")
+async def test_a_process_that_may_not_look_at_its_file_any_more_goes_on(
+    path: Path, open_adapter: OpenAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Daemons open their files, and give up their rights then: that is no sign of a file that was replaced."""
+    adapter = await open_adapter()
+    look = os.stat
+
+    def refused(at: Any, *args: Any, **options: Any) -> os.stat_result:
+        if at == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(at, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refused)
+    await adapter.set_keystore("k", "value")
+    assert await adapter.get_keystore("k") == "value"

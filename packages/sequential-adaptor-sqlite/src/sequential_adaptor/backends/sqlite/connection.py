@@ -127,7 +127,7 @@ class Thread:
 
     def check_file(self) -> None:
         """Raise where its file was deleted or replaced: SQLite goes on in one that nobody else will ever see."""
-        if self._file is not None and self._file != _file_at(self.path):
+        if self._file is not None and _file_at(self.path, otherwise=self._file) != self._file:
             raise StorageUnavailable(
                 f"{self.path} is not the file any more that was opened: it was deleted or replaced. Nothing was "
                 "written; put it back, or end this process and start it again"
@@ -160,14 +160,18 @@ def _give_up(
             last(one)
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
-    """Which file has that path; ``None`` where there is none, or it cannot be said."""
+def _file_at(path: str, *, otherwise: tuple[int, int] | None = None) -> tuple[int, int] | None:
+    """Which file has that path; ``None`` where there is none, and ``otherwise`` where it cannot be said: a process
+    that has given up its rights may not look.
+    """
     if os.name != "posix":  # elsewhere an open file keeps its name
         return None
     try:
         found = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        return otherwise
     return found.st_dev, found.st_ino
 
 
