@@ -224,6 +224,7 @@ async def test_what_a_loop_in_a_thread_of_its_own_does_can_be_waited_for(task: A
     one = task("""
         import asyncio, threading
         async def work():
+            await asyncio.sleep(0.05)
             return 5
         async def main():
             other = asyncio.new_event_loop()

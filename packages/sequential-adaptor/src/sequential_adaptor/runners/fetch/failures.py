@@ -102,7 +102,9 @@ def _made(kind: type[Exception], message: str) -> Any:
         made.args = (message,)
     if message_of(made) != message:  # `__str__` does that: whoever catches its type is to have it all the same
         fields = {"__str__": lambda error: message, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        made = type(kind)(kind.__name__, (kind,), fields)(message)
+        meta: Any = type(kind)
+        plain = meta(kind.__name__, (kind,), fields)
+        made = plain(message)
     return made
 
 
