@@ -61,6 +61,11 @@ def decode(text: str | bytes) -> JSON:
     return _decoder.decode(text if isinstance(text, str) else text.decode("utf-8"))
 
 
+def decode_foreign(text: bytes) -> JSON:
+    """The value of JSON that another program wrote; the byte order mark that some begin with is no part of it."""
+    return decode(text.decode("utf-8-sig"))
+
+
 def decode_all(texts: Sequence[str | None]) -> list[JSON]:
     """The values of texts that :func:`encode` made, ``None`` for ``None``; all at once, which takes half the time."""
     given = [text for text in texts if text is not None]

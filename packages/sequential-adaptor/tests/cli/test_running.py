@@ -225,3 +225,14 @@ def test_cancel_ends_a_run_and_says_so(sequential: Any) -> None:
 
 def test_work_until_idle_with_nothing_to_do_ends_at_once(sequential: Any) -> None:
     assert sequential("work", "--until-idle").code == 0
+
+
+def test_files_may_begin_with_a_byte_order_mark_and_end_lines_as_windows_does(sequential: Any, folder: Path) -> None:
+    """Editors write one; Python takes it, so a task, the modules that it imports and its input may have one."""
+    mark = b"\xef\xbb\xbf"
+    task = b"import beside\r\nasync def main(input):\r\n    return [beside.N, input]\r\n"
+    (folder / "marked.py").write_bytes(mark + task)
+    (folder / "beside.py").write_bytes(mark + b"N = 1\r\n")
+    (folder / "input.json").write_bytes(mark + b'{"a": 1}\r\n')
+    assert sequential("run", "marked.py", "--input", "@input.json").json() == [1, {"a": 1}]
+    assert sequential("run", "marked", "--input", "-", stdin="\ufeff[2]\r\n").json() == [1, [2]]

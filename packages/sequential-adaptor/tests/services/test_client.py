@@ -84,6 +84,13 @@ async def test_values_pass_both_ways_exactly(value: Any) -> None:
     assert values.identical(await client.call("echo", "m", value), value)
 
 
+async def test_a_byte_order_mark_is_no_part_of_an_answer(client: Any, server: Any, answer: Any) -> None:
+    """Some frameworks begin their JSON with one."""
+    server.plan(answer(body=b'\xef\xbb\xbf{"result": 1}'), answer(400, body=b'\xef\xbb\xbf{"error": "no"}'))
+    assert await client.call("s", "m") == 1
+    assert (await failure(client)).message.endswith(": no")
+
+
 async def test_an_answer_without_content_is_none(client: Any, server: Any, answer: Any) -> None:
     server.plan(answer(204))
     assert await client.call("s", "m") is None

@@ -33,7 +33,7 @@ class JsonValue(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> JSON:
         text = self._text(value, param, ctx)
         try:
-            found = values.decode(text)
+            found = values.decode(text) if isinstance(text, str) else values.decode_foreign(text)
             values.check(found)
         except json.JSONDecodeError as error:
             self.fail(f"is not JSON: {error.msg} at {_place(text, error)}{_quoting_hint(text)}", param, ctx)

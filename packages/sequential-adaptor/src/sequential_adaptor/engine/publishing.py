@@ -47,7 +47,7 @@ def _of_function(function: Callable[..., Any]) -> Source:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark, as Python lets them
     except FileNotFoundError:
         raise ConfigurationError(f"there is no file {str(path)!r} to publish") from None
     except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ def answer_of(response: httpx.Response, body: bytes) -> JSON:
 
 def _decoded(response: httpx.Response, body: bytes) -> JSON:
     try:
-        answer = values.decode(body)
+        answer = values.decode_foreign(body)
         values.check(answer)
     except InvalidValue as error:
         raise ServiceError(f"the answer cannot be stored: {error}", type="InvalidValue") from error
@@ -57,7 +57,7 @@ def _refusal(response: httpx.Response, body: bytes) -> ServiceError:
 def _told(body: bytes) -> str:
     """What a service says went wrong: ``error`` or ``message`` of its JSON, else the beginning of its text."""
     try:
-        found = values.decode(body)
+        found = values.decode_foreign(body)
     except (ValueError, RecursionError):
         return _excerpt(body)
     for key in ("error", "message", "detail"):

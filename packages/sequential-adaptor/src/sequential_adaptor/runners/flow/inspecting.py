@@ -33,7 +33,7 @@ def flow_of_file(path: Path) -> FlowModule:
 
 def machine_of_file(path: Path) -> Mapping[str, JSON]:
     """The machine of a JSON file."""
-    found = values.decode(path.read_text(encoding="utf-8"))
+    found = values.decode_foreign(path.read_bytes())
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no machine: a machine is a JSON object")
     return found
