@@ -236,3 +236,9 @@ def test_files_may_begin_with_a_byte_order_mark_and_end_lines_as_windows_does(se
     (folder / "input.json").write_bytes(mark + b'{"a": 1}\r\n')
     assert sequential("run", "marked.py", "--input", "@input.json").json() == [1, {"a": 1}]
     assert sequential("run", "marked", "--input", "-", stdin="\ufeff[2]\r\n").json() == [1, [2]]
+
+
+def test_a_start_that_no_calendar_has_is_wrong_usage(sequential: Any) -> None:
+    refused = sequential("submit", "echo.py", "--at", "99999999d")
+    assert (refused.code, "end of the calendar" in refused.err) == (2, True)
+    assert sequential("submit", "echo.py", "--at", "99999d").code == 0

@@ -84,6 +84,15 @@ async def test_by_status_and_by_task(published: Engine, desk: Any) -> None:
         await published.prune(timedelta(days=-1))
 
 
+@pytest.mark.parametrize("days", [999_999, 99_999_999])
+async def test_a_time_longer_than_the_calendar_keeps_everything(published: Engine, days: int) -> None:
+    """``keep`` is any time, and a worker does not end by it."""
+    await ran(published, "old", days=40)
+    assert (await published.prune(timedelta(days=days))).runs == []
+    await Worker(published.adapter, retention=timedelta(days=days)).run(until_idle=True)
+    assert await left(published) == ["old"]
+
+
 async def test_a_dry_run_says_what_would_go_and_forgets_nothing(published: Engine) -> None:
     await ran(published, "old", days=40)
     seen: list[int] = []

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,7 +91,12 @@ class Moment(_ParamType):
         except (ValueError, OverflowError):
             if not re.fullmatch(r"[\d.]+\s*[a-z]+", value.strip()):
                 self.fail(f"{value!r} is no time; write it as 2026-03-29T09:00+02:00, or 15min from now", param, ctx)
-            return Duration().convert(value, param, ctx)
+            wait = Duration().convert(value, param, ctx)
+            try:
+                datetime.now(UTC) + wait
+            except OverflowError:
+                self.fail(f"{value!r} from now is behind the end of the calendar", param, ctx)
+            return wait
 
 
 NOTHING = "none"

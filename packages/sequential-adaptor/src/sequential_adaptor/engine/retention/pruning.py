@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sequential_adaptor import ids
@@ -48,7 +48,7 @@ class Pruner:
 
     async def bites(self) -> AsyncIterator[Pruned]:
         """Forget, and give ``found`` after each bite."""
-        before = await self._store.now() - self._policy.keep
+        before = _earlier(await self._store.now(), self._policy.keep)
         for status in self._policy.statuses:
             async for page in self._pages(status, before):
                 await self._bite([run for run in page if _ended(run) <= before])
@@ -119,3 +119,11 @@ def _ended(run: TaskRun) -> datetime:
     ended = run.ended_at or run.updated_at or run.created_at
     assert ended is not None  # every stored run has a time
     return ended
+
+
+def _earlier(now: datetime, time: timedelta) -> datetime:
+    """So long ago; the beginning of the calendar where it does not reach so far."""
+    try:
+        return now - time
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
