@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sequential_adaptor import Engine
+from sequential_adaptor import ConfigurationError, Engine
 from sequential_adaptor.cli.main import sequential
 
 FLOW = """
@@ -49,6 +49,16 @@ def test_check_says_all_that_is_wrong_and_fails(tmp_path: Path) -> None:
     done = invoke("check", path, "--json")
     assert done.exit_code == 1
     assert len(json.loads(done.output)["problems"]) == 2
+
+
+@pytest.mark.parametrize("text", [b'{"initial": ', b"\xff", b"", b"[" * 100_000])
+@pytest.mark.parametrize("command", ["check", "draw"])
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, command: str, text: bytes) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(text)
+    done = invoke(command, path)
+    assert (done.exit_code, type(done.exception)) == (1, ConfigurationError)
+    assert "bad.json holds no machine, as it is not JSON" in str(done.exception)
 
 
 def test_draw_writes_a_file_in_each_format(lamp: Path, tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ def flow_of_file(path: Path) -> FlowModule:
 
 def machine_of_file(path: Path) -> Mapping[str, JSON]:
     """The machine of a JSON file."""
-    found = values.decode_foreign(path.read_bytes())
+    try:
+        found = values.decode_foreign(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} holds no machine, as it is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no machine: a machine is a JSON object")
     return found
