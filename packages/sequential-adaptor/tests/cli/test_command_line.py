@@ -200,3 +200,20 @@ def test_a_reader_that_closes_early_is_no_error() -> None:
     command = f'"{sys.executable}" -m sequential_adaptor.cli --help | head -1'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.startswith("Usage"), done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("run echo.py --input 1 >&-", 0),
+        ("list --json >&- 2>&-", 0),
+        ("run echo.py --input - <&-", 2),
+        ("keystore set key <&- >&-", 0),
+        ("show nothing <&- >&-", 1),
+    ],
+)
+def test_a_stream_that_is_closed_is_an_empty_one(command: str, code: int) -> None:
+    """Some supervisors and ssh start a program without."""
+    line = f'"{sys.executable}" -m sequential_adaptor.cli {command}'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "NoneType" in done.stderr) == (code, False)

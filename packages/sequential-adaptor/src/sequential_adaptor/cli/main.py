@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from sequential_adaptor.cli.console import take_any_text
+from sequential_adaptor.cli.console import open_what_is_closed, take_any_text
 from sequential_adaptor.cli.failures import exit_code, report
 from sequential_adaptor.cli.loading import CommandGroup
 from sequential_adaptor.cli.options import debug_option, json_option, plugin_option, storage_option
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     settings = Settings()
+    open_what_is_closed()
     take_any_text()
     try:
         code = sequential.main(arguments, prog_name="sequential", standalone_mode=False, obj=settings)
