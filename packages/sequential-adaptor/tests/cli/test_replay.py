@@ -59,3 +59,12 @@ def test_which_runs_has_to_be_said(sequential: Any, command: str) -> None:
     missing = sequential(command, "nobody")
     assert missing.code == 1
     assert "nobody" in missing.err
+
+
+def test_a_task_function_that_nobody_stored_is_no_success(sequential: Any, recorded: None) -> None:
+    """A name misspelt in a pipeline would let everything pass."""
+    refused = sequential("replay", "--task", "waitng", "--code", "waiting.py")
+    assert (refused.code, "'waitng'" in refused.err) == (1, True)
+    sequential("publish", "echo.py")
+    assert sequential("replay", "--task", "echo").code == 0  # it has no runs yet
+    assert sequential("replay", "--code", "greet.py").code == 0  # it was never deployed

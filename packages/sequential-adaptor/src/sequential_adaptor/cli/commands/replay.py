@@ -80,6 +80,7 @@ async def _replay(settings: Settings, asked: Asked) -> ReplayReport:
 
 
 async def _histories(engine: Engine, asked: Asked) -> list[History]:
+    from sequential_adaptor.errors import TaskFunctionNotFound
     from sequential_adaptor.testing.replaying import read_histories, record_histories
 
     ids = [one for one in asked.recorded if one not in asked.files]
@@ -87,6 +88,8 @@ async def _histories(engine: Engine, asked: Asked) -> list[History]:
     if ids or not asked.files:
         status = UNFINISHED if asked.unfinished else None
         found += await record_histories(engine, ids, task=asked.name, status=status, limit=asked.limit)
+    if not found and asked.task is not None and await engine.adapter.get_task_function(asked.task) is None:
+        raise TaskFunctionNotFound(asked.task)  # a slip of the pen is no success
     return found
 
 
