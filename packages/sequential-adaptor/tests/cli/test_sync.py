@@ -27,6 +27,7 @@ def test_it_copies_moves_and_says_so(sequential: Any) -> None:
     assert sequential("show", "open", "--json", *other).json()["result"] == 7
     left = sequential("show", "open", "--json").json()
     assert (left["status"], left["error"]["message"]) == ("cancelled", "moved to folder:./other, where it goes on")
+    assert "cancelled: moved to folder:./other, where it goes on" in sequential("show", "open").out
 
 
 def test_what_a_worker_holds_is_refused_and_it_says_how_to_go_on(sequential: Any, start: Any, folder: Path) -> None:

@@ -72,7 +72,9 @@ def _end(run: TaskRun) -> list[Text]:
             lines.append(Text(formats.printable(str(found["traceback"])).rstrip()))
         return lines
     if run.status == "cancelled":
-        return [Text("cancelled", style="magenta")]
+        found = run.error if isinstance(run.error, dict) else {}
+        where = f": {formats.printable(str(found['message']))}" if found.get("type") == "Moved" else ""
+        return [Text(f"cancelled{where}", style="magenta")]
     return [Text(f"It goes on when somebody works on it: sequential run {run.task_identifier} --id {run.id}")]
 
 
