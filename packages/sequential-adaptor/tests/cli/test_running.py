@@ -242,3 +242,39 @@ def test_a_start_that_no_calendar_has_is_wrong_usage(sequential: Any) -> None:
     refused = sequential("submit", "echo.py", "--at", "99999999d")
     assert (refused.code, "end of the calendar" in refused.err) == (2, True)
     assert sequential("submit", "echo.py", "--at", "99999d").code == 0
+
+
+BLOCKING = """
+import asyncio, time
+from sequential_adaptor.task import step
+
+def block(seconds):
+    open("blocking", "w").close()
+    time.sleep(seconds)
+
+async def main(patience):
+    try:
+        await asyncio.wait_for(step(block, 50), patience)
+    except TimeoutError:
+        return "given up"
+"""
+
+
+def test_ctrl_c_ends_a_run_whose_step_blocks_its_thread(start: Any, finish: Any, folder: Path) -> None:
+    """Python waits for its threads; the command does not."""
+    (folder / "blocking.py").write_text(BLOCKING)
+    process = start("run", "blocking.py", "--id", "one", "--input", "100")
+    until((folder / "blocking").exists)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert (done.code, "sequential run blocking --id one" in done.err) == (130, True)
+    assert time.monotonic() - began < 30
+
+
+def test_a_step_that_was_given_up_holds_nobody_up(start: Any, finish: Any, folder: Path) -> None:
+    (folder / "blocking.py").write_text(BLOCKING)
+    began = time.monotonic()
+    done = finish(start("run", "blocking.py", "--input", "0.2"))
+    assert (done.code, json.loads(done.out)) == (0, "given up")
+    assert time.monotonic() - began < 30

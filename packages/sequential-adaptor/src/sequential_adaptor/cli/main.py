@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -16,6 +20,7 @@ from sequential_adaptor.cli.options import debug_option, json_option, plugin_opt
 from sequential_adaptor.cli.settings import Settings
 
 INTERRUPTED = 130
+_A_MOMENT = 0.5
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "obj": None})
@@ -34,7 +39,30 @@ def sequential() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    try:
+        _let_threads_end()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if _threads():
+        # Python would wait for them, be it an hour. What they do was given up or given back, and is nobody's any more.
+        atexit._run_exitfuncs()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _threads() -> list[threading.Thread]:
+    """Those that Python waits for: a step, or a service, that is not async and has been given up."""
+    return [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+
+
+def _let_threads_end() -> None:
+    end = time.monotonic() + _A_MOMENT
+    for one in _threads():
+        one.join(max(0.0, end - time.monotonic()))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
