@@ -108,6 +108,11 @@ def test_what_a_task_says_is_shown_as_it_is_and_steers_no_terminal(three: Any) -
     assert "\x1b" not in three("list").out
 
 
+def test_a_terminal_of_no_width_is_one_that_says_nothing(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    assert "ZeroDivisionError" in three("show", "failing").out
+
+
 def test_history_is_in_order_of_time(three: Any) -> None:
     lines = three("history", "greeting", "--json").json()
     assert [line["event"] for line in lines] == [

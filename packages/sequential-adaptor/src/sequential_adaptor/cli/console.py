@@ -20,6 +20,8 @@ def out() -> Console:
     """Standard output; without colours where it is no terminal."""
     from rich.console import Console
 
+    if os.environ.get("COLUMNS") == "0":  # as terminals say that do not know; nothing would be shown
+        del os.environ["COLUMNS"]
     # Nothing in what tasks say is markup, and nothing of it is guessed at.
     return Console(highlight=False, markup=False, emoji=False)
 
