@@ -231,3 +231,9 @@ def test_by_force_what_is_left_open_below_a_run_that_has_ended_ends_too(sequenti
     assert asyncio.run(made_late()) == "pending"
     assert sequential("cancel", "ended", "--force").err == "run ended has ended already: completed\n"
     assert asyncio.run(made_late(read=True)) == "cancelled"
+
+
+@pytest.mark.parametrize("when", [(), ("--every", "1h", "--cron", "@daily")])
+def test_a_schedule_without_one_time_says_how_it_is_said(sequential: Any, when: tuple[str, ...]) -> None:
+    refused = sequential("schedule", "add", "s", "echo", *when)
+    assert (refused.code, "--cron '30 9 * * MON-FRI', or --every 15min" in refused.err) == (2, True)

@@ -54,6 +54,9 @@ def command() -> None:
 def add_schedule(name: str, task: str, input: JSON, **asked: Any) -> None:
     """Start TASK by the clock, from now on. Another schedule of that name is replaced."""
 
+    if (asked["cron"] is None) == (asked["every"] is None):
+        raise click.UsageError("say when, in one way: --cron '30 9 * * MON-FRI', or --every 15min")
+
     async def act(engine: Engine) -> Schedule:
         return await engine.schedule(name, task, input, **asked)
 

@@ -77,7 +77,9 @@ class Interval(Times):
     def __post_init__(self) -> None:
         right = isinstance(self.every, timedelta) and _SECOND <= self.every <= LONGEST_INTERVAL
         if not right or self.every % _SECOND:
-            raise ConfigurationError(f"every is {self.every}; it is a timedelta of whole seconds, one at least")
+            raise ConfigurationError(
+                f"every is {self.every}; it is a timedelta of whole seconds, from one to {LONGEST_INTERVAL.days:,} days"
+            )
         object.__setattr__(self, "start", self.start.astimezone(UTC).replace(microsecond=0))
 
     def after(self, moment: datetime) -> datetime | None:
