@@ -92,9 +92,7 @@ class Moment(_ParamType):
             if not re.fullmatch(r"[\d.]+\s*[a-z]+", value.strip()):
                 self.fail(f"{value!r} is no time; write it as 2026-03-29T09:00+02:00, or 15min from now", param, ctx)
             wait = Duration().convert(value, param, ctx)
-            try:
-                datetime.now(UTC) + wait
-            except OverflowError:
+            if wait > datetime.max.replace(tzinfo=UTC) - datetime.now(UTC):
                 self.fail(f"{value!r} from now is behind the end of the calendar", param, ctx)
             return wait
 
