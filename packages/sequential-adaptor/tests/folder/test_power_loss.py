@@ -8,6 +8,7 @@ import random
 import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -188,32 +189,21 @@ async def crashes(adapters: Sequence[FolderAdapter], base: Path, copies: Path, c
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.usefixtures("fragile")
 async def test_what_was_acknowledged_is_there(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, seed: int
 ) -> None:
-    """While runs are created, moved on and deleted, files written, the journal cut and the index rewritten."""
+    """While runs are created, moved on and deleted, files written, the journal cut and the index rewritten; and while
+    each of two processes puts into the index what the other has in memory.
+    """
     if seed % 2:
         monkeypatch.setattr(index, "_SLACK", -1_000_000)  # write it anew each time
-    async with FolderAdapter(base) as adapter:
-        found = await crashes([adapter], base, tmp_path, random.Random(seed))
-    monkeypatch.undo()
-    for copy, known in found:
-        await check(copy, known)
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.usefixtures("fragile")
-async def test_what_two_processes_acknowledged_is_there(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    """The same while each writes files, and puts into the index what the other has in memory."""
-    if seed % 2:
-        monkeypatch.setattr(index, "_SLACK", -1_000_000)
     disk = FragileDisk()
     monkeypatch.setattr(store, "Disk", lambda: disk)
-    async with FolderAdapter(base) as one, FolderAdapter(base) as two:
-        found = await crashes([one, two], base, tmp_path, random.Random(seed))
+    async with AsyncExitStack() as stack:
+        adapters = [await stack.enter_async_context(FolderAdapter(base)) for _ in range(processes)]
+        found = await crashes(adapters, base, tmp_path, random.Random(seed))
     monkeypatch.undo()
     for copy, known in found:
         await check(copy, known)
