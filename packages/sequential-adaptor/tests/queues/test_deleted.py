@@ -233,6 +233,20 @@ async def test_a_run_that_is_deleted_while_it_is_sent_back_is_no_error(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+async def test_a_frame_whose_run_was_removed_by_hand_leaves_its_lane(engine: Engine) -> None:
+    await engine.set_queue("mail", limit=1)
+    queued = {"queue": {"name": "mail", "priority": 0, "key": "k"}}
+    await engine.adapter.create_stack_run(
+        {"id": "gone", "task_run_id": "gone", "options": queued, "parent_stack_run_id": f"{QUEUE}.in"}
+    )
+    handle = await engine.submit("work", 1, queue="mail", key="k")
+    await work(engine)
+    assert await handle.result(timeout=5) == 2
+    left = await engine.adapter.get_stack_run("gone")
+    assert left is not None
+    assert (left.status, left.parent_stack_run_id) == ("cancelled", None)
+
+
 # ---- keys of runs that are forgotten
 
 

@@ -86,10 +86,22 @@ def end(run: TaskRun, frame: StackRun, ending: Ending, now: datetime) -> tuple[C
     """The run and its root frame end."""
     return (
         run_to(run, ending.status, result=ending.result, error=ending.error, ended_at=now),
+        *_frame_ended(frame, ending.status, ending.error, now),
+    )
+
+
+def left_over(frame: StackRun, now: datetime) -> tuple[Change, ...]:
+    """A frame whose run is gone (somebody has removed its row): it ends, and is not taken up again and again."""
+    error = {"type": "TaskCancelled", "message": f"there is no run {frame.task_run_id}"}
+    return _frame_ended(frame, "cancelled", error, now)
+
+
+def _frame_ended(frame: StackRun, status: str, error: JSON, now: datetime) -> tuple[Change, ...]:
+    return (
         stack_to(
             frame,
-            ending.status,
-            error=ending.error,
+            status,
+            error=error,
             ended_at=now,
             due_at=None,
             progress_token=frame.token,
@@ -97,14 +109,6 @@ def end(run: TaskRun, frame: StackRun, ending: Ending, now: datetime) -> tuple[C
             **GIVEN_BACK,
         ),
         *lanes.news_for_queue(frame),
-    )
-
-
-def left_over(frame: StackRun, now: datetime) -> Change:
-    """A frame whose run is gone (somebody has removed its row): it ends, and is not taken up again and again."""
-    error = {"type": "TaskCancelled", "message": f"there is no run {frame.task_run_id}"}
-    return stack_to(
-        frame, "cancelled", error=error, ended_at=now, due_at=None, progress_token=frame.token, **GIVEN_BACK
     )
 
 

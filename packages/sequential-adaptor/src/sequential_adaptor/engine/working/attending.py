@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from sequential_adaptor import telemetry
 from sequential_adaptor.engine import children, rules
+from sequential_adaptor.engine.cancelling import commit_ends
 from sequential_adaptor.engine.holding.holder import Holder, Left, Manner
 from sequential_adaptor.engine.holding.workbench import Workbench
 from sequential_adaptor.engine.queues.porter import Porter
@@ -77,7 +78,8 @@ class Attendant:
             return
         run = new or await self._bench.store.get_task_run(frame.task_run_id)
         if run is None:  # somebody has deleted it: then the claim is lost, unless he has left the frame
-            await self._bench.commit((rules.left_over(frame, self._bench.clock.now()),), claim)
+            changes = rules.left_over(frame, self._bench.clock.now())
+            await commit_ends(lambda ends: self._bench.commit(ends, claim), changes)
             return
         if run.ended_at is not None:  # somebody has ended it when this claim had run out
             raise ClaimLost(frame.id, claim.token)
